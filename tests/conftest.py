@@ -1,0 +1,21 @@
+"""Shared fixtures: where the real recordings are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("MMLAB_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def shared_data(name: str) -> Path:
+    """Path of a recording under ``../shared/data``; skips where it is absent, fails in CI."""
+    path = SHARED / name
+    if not path.exists():
+        message = f"no recording at {path}: set MMLAB_SHARED_DATA to the folder that holds the recordings"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
