@@ -1,0 +1,402 @@
+"""Typed configuration: every knob with its unit, default, bounds and help.
+
+Sections mirror `docs/terms`: ``strategy, ladder, gates, kill, risk, execution, telemetry``. A config is immutable;
+`Config.with_` makes a changed copy, validated as a whole. ``None`` means "from the instrument or the feed's warm-up"
+and is resolved by `mmlab.params`. A file holds only what it wants to change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mmlab.errors import ConfigError
+from mmlab.events import MAX_RUNGS
+
+MAX_LEVELS = 8
+"""Most ladder levels."""
+
+
+def _number(default: float | None, low: float, high: float, unit: str, text: str) -> Any:
+    return Field(default=default, ge=low, le=high, description=text, json_schema_extra={"unit": unit})
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, unknown names refused, no silent NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Strategy(Section):
+    """The quoting model and its parameters."""
+
+    model: Literal["glft", "avellaneda_stoikov", "fixed"] = Field("glft", description="quoting model")
+    gamma: float | None = _number(None, 1e-12, 1e12, "1/price", "risk aversion for one order; none: from reservation_ticks")
+    reservation_ticks: float = _number(0.5, 0.001, 1000, "ticks", "how far one order moves the reservation price, if gamma is none")
+    reservation_bps: float = _number(0.01, 0, 1000, "bps", "twin of reservation_ticks; the larger holds")
+    kappa: float | None = _number(None, 1e-12, 1e12, "1/price", "decay of fill intensity; none: from the warm-up")
+    A: float | None = _number(None, 1e-12, 1e12, "1/s", "fill intensity at the mid, a side; none: from the warm-up")
+    horizon: Literal["rolling", "terminal"] = Field("rolling", description="constant horizon, or counting down to the end")
+    horizon_s: float = _number(60.0, 0.01, 1e7, "s", "Avellaneda-Stoikov horizon")
+    fee_in_model: bool = Field(True, description="half-spreads are the model's at A*exp(-kappa*fee) plus the fee")
+    half_spread_ticks: float = _number(1.0, 0, 1e6, "ticks", "half-spread of the fixed model")
+    half_spread_bps: float = _number(0.0, 0, 1e4, "bps", "twin of half_spread_ticks; the larger holds")
+    order_size: float | None = _number(None, 1e-18, 1e18, "size", "size of one order; none: from the instrument's minimum")
+    min_spread_bps: float = _number(0.0, 0, 1e4, "bps", "floor of the total spread")
+    min_edge_bps: float = _number(0.0, 0, 1e4, "bps", "with two maker fees, the other floor of the total spread")
+    max_spread_bps: float = _number(100.0, 0.001, 1e4, "bps", "cap of the total spread")
+    rungs: int = _number(1, 1, MAX_RUNGS, "", "quotes a side")
+    rung_spacing_ticks: float = _number(1.0, 0, 1e6, "ticks", "distance between rungs")
+    rung_spacing_bps: float = _number(0.0, 0, 1e4, "bps", "twin of rung_spacing_ticks; the larger holds")
+    rung_size_multipliers: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field((1.0,), description="size of each rung, in orders")
+    step_ms: float = _number(0.0, 0, 3.6e6, "ms", "decide on this clock; 0: at every event")
+    warmup_s: float = _number(60.0, 0, 86400, "s", "least warm-up before the first quote")
+    warmup_min_trades: int = _number(50, 0, 1e6, "", "market orders seen before the first quote")
+    warmup_max_s: float = _number(1800.0, 0, 86400, "s", "warm-up ends at the latest then")
+    half_life_s: float = _number(60.0, 0.1, 86400, "s", "half-life of the volatility EWMA")
+    volatility_clock_ms: float = _number(100.0, 1, 60000, "ms", "sampling clock of the volatility")
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if len(self.rung_size_multipliers) not in (1, self.rungs):
+            raise ValueError(f"rung_size_multipliers has {len(self.rung_size_multipliers)} values: give 1, or one a rung ({self.rungs})")
+        for floor in ("min_spread_bps", "min_edge_bps"):
+            if getattr(self, floor) > self.max_spread_bps:
+                raise ValueError(f"{floor} = {getattr(self, floor)} is above max_spread_bps = {self.max_spread_bps}")
+        return self
+
+
+class Ladder(Section):
+    """Inventory ladder of the heavy side."""
+
+    enabled: bool = Field(True, description="use the ladder")
+    thresholds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field((0.25, 0.5, 0.75, 1.0), description="|q_ratio| at which each level starts")
+    offset_ticks: tuple[Annotated[float, Field(ge=0, le=1e6)], ...] = Field((1, 3, 5, 8), description="heavy side away from mid, ticks")
+    offset_bps: tuple[Annotated[float, Field(ge=0, le=1e4)], ...] = Field((0, 0, 0, 0), description="twin of offset_ticks; the larger holds")
+    size_multipliers: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field((1.0, 0.5, 0.25, 0.1), description="heavy-side size, of the model's")
+    hysteresis: float = _number(0.05, 0, 0.5, "", "a level is left only this far below its threshold")
+    min_dwell_ms: float = _number(500.0, 0, 3.6e6, "ms", "a level is held at least this long before stepping down")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_twin(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "thresholds" in data and "offset_bps" not in data:
+            return {**data, "offset_bps": [0] * len(data["thresholds"])}
+        return data
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        n = len(self.thresholds)
+        if not 1 <= n <= MAX_LEVELS:
+            raise ValueError(f"thresholds has {n} levels: 1 to {MAX_LEVELS} are possible")
+        for name in ("offset_ticks", "offset_bps", "size_multipliers"):
+            if len(getattr(self, name)) != n:
+                raise ValueError(f"{name} has {len(getattr(self, name))} values, thresholds {n}: they must agree")
+        if any(b <= a for a, b in zip(self.thresholds, self.thresholds[1:], strict=False)):
+            raise ValueError(f"thresholds {self.thresholds} must rise")
+        if self.hysteresis >= self.thresholds[0]:
+            raise ValueError(f"hysteresis {self.hysteresis} must be below the first threshold {self.thresholds[0]}, or level 1 is never left")
+        return self
+
+
+class FlipGate(Section):
+    """Pull or widen when the reference price flips to and fro."""
+
+    mode: Literal["off", "skip", "widen", "adaptive"] = Field("adaptive", description="what a trigger does")
+    threshold: int = _number(8, 2, 500, "flips", "flips in the window that trigger")
+    hard_threshold: int = _number(16, 2, 500, "flips", "flips in the window that pull both sides (adaptive)")
+    window_ms: float = _number(200.0, 1, 60000, "ms", "window of the flip count")
+    reference: Literal["micro", "mid"] = Field("micro", description="the price whose flips count")
+    min_move_ticks: float | None = _number(None, 0, 1000, "ticks", "moves below this accumulate; none: micro 0.1, mid 0.5")
+    pause_ms: float = _number(500.0, 1, 3.6e6, "ms", "pull of both sides, first trigger")
+    pause_max_ms: float = _number(1000.0, 1, 3.6e6, "ms", "pull of both sides, after doublings")
+    hold_ms: float = _number(600.0, 1, 3.6e6, "ms", "how long widen holds")
+    widen_ticks: float = _number(2.0, 0, 1e6, "ticks", "added to each half-spread")
+    widen_bps: float = _number(0.0, 0, 1e4, "bps", "twin of widen_ticks; the larger holds")
+    growth: float = _number(1.5, 1, 100, "", "adaptive: each further trigger multiplies the widening")
+    max_widen_ticks: float = _number(8.0, 0, 1e6, "ticks", "adaptive: most widening")
+    max_widen_bps: float = _number(0.0, 0, 1e4, "bps", "twin of max_widen_ticks; the larger holds")
+    half_life_ms: float = _number(400.0, 1, 3.6e6, "ms", "adaptive: decay of the widening in calm")
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.hard_threshold < self.threshold:
+            raise ValueError(f"hard_threshold {self.hard_threshold} is below threshold {self.threshold}")
+        if self.pause_max_ms < self.pause_ms:
+            raise ValueError(f"pause_max_ms {self.pause_max_ms} is below pause_ms {self.pause_ms}")
+        return self
+
+
+class AgeExit(Section):
+    """Leave old, losing inventory with a reduce-only IOC sized by depth."""
+
+    enabled: bool = Field(True, description="use the age exit")
+    age_s: float = _number(8.0, 0.01, 86400, "s", "age from which the exit may fire")
+    age_basis: Literal["inventory", "lot"] = Field("inventory", description="which age")
+    adverse_ticks: float = _number(6.0, 0, 1e6, "ticks", "mid against the entry price")
+    adverse_bps: float | None = _number(None, 0, 1e4, "bps", "none: max(taker fee + half the median spread, 1 sigma over age_s)")
+    fraction: float = _number(1 / 3, 0.001, 1, "", "most of the position in one exit")
+    depth_fraction: float = _number(0.25, 0.001, 1, "", "most of the visible size within max_slippage")
+    max_slippage_ticks: float = _number(5.0, 0, 1e6, "ticks", "depth counted, and the IOC's limit")
+    max_slippage_bps: float = _number(0.0, 0, 1e4, "bps", "twin of max_slippage_ticks; the larger holds")
+    cooldown_ms: float = _number(2000.0, 0, 3.6e6, "ms", "between exits")
+    exit_budget_bps: float = _number(5.0, 0, 1e4, "bps/h", "hourly taker cost, of max position notional")
+
+
+class Cooldown(Section):
+    """Refill cooldown after a hit, and the pull after too many."""
+
+    enabled: bool = Field(True, description="use the cooldown")
+    min_ms: float = _number(300.0, 0, 3.6e6, "ms", "cooldown with benign flow")
+    max_ms: float = _number(800.0, 0, 3.6e6, "ms", "cooldown with toxic flow")
+    max_fills_per_s: int = _number(3, 1, 200, "hits", "a hit beyond this in a second pulls the side")
+    pause_ms: float = _number(500.0, 0, 3.6e6, "ms", "first pull")
+    pause_max_ms: float = _number(1000.0, 0, 3.6e6, "ms", "pull after doublings")
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.max_ms < self.min_ms:
+            raise ValueError(f"max_ms {self.max_ms} is below min_ms {self.min_ms}")
+        if self.pause_max_ms < self.pause_ms:
+            raise ValueError(f"pause_max_ms {self.pause_max_ms} is below pause_ms {self.pause_ms}")
+        return self
+
+
+class Gates(Section):
+    """Gates: they remove or worsen quotes, trigger by trigger."""
+
+    flip: FlipGate = FlipGate()
+    age_exit: AgeExit = AgeExit()
+    cooldown: Cooldown = Cooldown()
+
+
+class ToxicSide(Section):
+    """Rolling markout of a side is significantly negative: pull it."""
+
+    enabled: bool = Field(True, description="use this switch")
+    threshold_bps: float = _number(-0.10, -1e4, 1e4, "bps", "rolling median markout below this trips")
+    horizon_s: float = _number(1.0, 0.01, 600, "s", "markout horizon")
+    window: int = _number(200, 10, 1000, "hits", "samples of the rolling markout")
+    min_n: int = _number(20, 1, 1000, "", "least effective samples")
+    z: float = _number(2.0, 0, 10, "", "significance; 0 gives the plain rule")
+    pause_s: float = _number(2.0, 0.001, 86400, "s", "first pull")
+    pause_max_s: float = _number(5.0, 0.001, 86400, "s", "pull after doublings")
+
+
+class FillBurst(Section):
+    """Fills of one side come too fast: pause it."""
+
+    enabled: bool = Field(True, description="use this switch")
+    threshold_per_s: float = _number(3.0, 0.1, 1e4, "1/s", "same-side fill rate p95 above this trips")
+    percentile: float = _number(95.0, 1, 100, "%", "percentile of the samples")
+    min_n: int = _number(20, 1, 200, "", "least samples")
+    pause_s: float = _number(0.5, 0.001, 86400, "s", "first pause")
+    pause_max_s: float = _number(1.0, 0.001, 86400, "s", "pause after doublings")
+
+
+class Losing(Section):
+    """P&L per million is significantly bad: halt."""
+
+    enabled: bool = Field(True, description="use this switch")
+    threshold_quote: float = _number(-30.0, -1e9, 0, "quote/1M", "P&L per million below this trips")
+    window_min: float = _number(30.0, 0.1, 60, "min", "window")
+    min_notional: float | None = _number(None, 0, 1e18, "quote", "traded in the window; none: 50x order notional")
+    z: float = _number(2.0, 0, 10, "", "significance; 0 gives the plain rule")
+    halt_s: float = _number(60.0, 0.001, 86400, "s", "first halt")
+    max_rearms: int = _number(2, 0, 1000, "", "re-arms a session, then latched")
+
+
+class Loss(Section):
+    """Net P&L since the start: halt, latched."""
+
+    enabled: bool = Field(True, description="use this switch")
+    max_loss_quote: float | None = _number(None, 0, 1e18, "quote", "none: 10 % of max position notional")
+
+
+class Drawdown(Section):
+    """Net P&L from its peak: halt, latched."""
+
+    enabled: bool = Field(True, description="use this switch")
+    max_drawdown_quote: float | None = _number(None, 0, 1e18, "quote", "none: 10 % of max position notional")
+
+
+class VolatilitySwitch(Section):
+    """Sigma against its 30-minute median: cancel all until calm."""
+
+    enabled: bool = Field(True, description="use this switch")
+    ratio: float = _number(3.0, 1, 1000, "", "sigma / median above this trips")
+    rearm_ratio: float = _number(2.0, 0.1, 1000, "", "below this for fresh_s re-arms")
+    min_s: float = _number(300.0, 1, 86400, "s", "history of sigma before the switch works")
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.rearm_ratio >= self.ratio:
+            raise ValueError(f"rearm_ratio {self.rearm_ratio} must be below ratio {self.ratio}")
+        return self
+
+
+class Stale(Section):
+    """The feed is silent: cancel all until it speaks."""
+
+    enabled: bool = Field(True, description="use this switch")
+    max_age_s: float = _number(1.0, 0.01, 86400, "s", "age of the last book event")
+    interval_multiple: float = _number(10.0, 1, 1e4, "", "times the p99 book interval, the other bound; the larger holds")
+
+
+class Mark(Section):
+    """Mid against the mark price: pull both sides."""
+
+    enabled: bool = Field(True, description="use this switch, where the feed has mark prices")
+    max_distance_bps: float = _number(100.0, 0.1, 1e4, "bps", "distance that trips")
+
+
+class Kill(Section):
+    """Kill switches."""
+
+    mode: Literal["act", "observe"] = Field("act", description="observe: log what would have tripped, do nothing")
+    memory_s: float = _number(60.0, 0, 86400, "s", "a repeat within this doubles the duration")
+    fresh_s: float = _number(2.0, 0, 86400, "s", "two-sided uncrossed book this long before re-arming")
+    pause_light_side: bool = Field(False, description="toxic and burst pull the light side too while it must let inventory out")
+    toxic: ToxicSide = ToxicSide()
+    burst: FillBurst = FillBurst()
+    losing: Losing = Losing()
+    loss: Loss = Loss()
+    drawdown: Drawdown = Drawdown()
+    volatility: VolatilitySwitch = VolatilitySwitch()
+    stale: Stale = Stale()
+    mark: Mark = Mark()
+
+
+class Risk(Section):
+    """Limits of position and orders."""
+
+    max_position: float | None = _number(None, 1e-18, 1e18, "size", "either way; none: 8 orders or more")
+    max_long: float | None = _number(None, 1e-18, 1e18, "size", "long limit; none: max_position")
+    max_short: float | None = _number(None, 1e-18, 1e18, "size", "short limit; none: max_position")
+    hard_limit: float | None = _number(None, 1e-18, 1e18, "size", "position that latches a halt; none: 1.25x the limit")
+    flat_band: float = _number(0.05, 0, 1, "", "|q_ratio| below this is flat")
+    inventory: Literal["position", "portfolio"] = Field("position", description="portfolio: base holdings about a target share (spot)")
+    portfolio_total: float | None = _number(None, 1e-18, 1e18, "size", "portfolio: total value in base")
+    portfolio_start: float | None = _number(None, 0, 1e18, "size", "portfolio: base held at the start; none: the target")
+    target_pct: float = _number(0.5, 0.01, 0.99, "", "portfolio: share of the total to hold in base")
+    max_live_orders: int | None = _number(None, 1, 10000, "orders", "none: 4x rungs + 4")
+    max_order_notional: float | None = _number(None, 0, 1e18, "quote", "none: no limit")
+    max_messages_per_min: int | None = _number(None, 1, 1e9, "1/min", "none: no limit")
+    collar_bps: float = _number(100.0, 1, 1e4, "bps", "order price from the mid; beyond is refused, three halt")
+    on_halt: Literal["hold", "reduce"] = Field("hold", description="what happens to the position on a halt")
+    on_stop: Literal["keep", "flatten"] = Field("keep", description="what happens to the position at the end")
+
+
+class Execution(Section):
+    """How targets become orders."""
+
+    refresh_tolerance_ticks: int = _number(1, 0, 1000, "ticks", "a move of fewer ticks is not worth the queue position")
+    replace: Literal["modify", "cancel_place"] = Field("modify", description="how an order is moved")
+    post_only: bool = Field(True, description="quotes are post-only")
+
+
+class Telemetry(Section):
+    """What a run records."""
+
+    decisions: bool = Field(True, description="record every decision that differs from the one before")
+    metrics: bool = Field(True, description="record metrics once a second")
+
+
+class Config(Section):
+    """Everything a run needs to know; `Config()` works on any feed as it is."""
+
+    strategy: Strategy = Strategy()
+    ladder: Ladder = Ladder()
+    gates: Gates = Gates()
+    kill: Kill = Kill()
+    risk: Risk = Risk()
+    execution: Execution = Execution()
+    telemetry: Telemetry = Telemetry()
+
+    def __init__(self, **sections: Any) -> None:
+        try:
+            super().__init__(**sections)
+        except ValidationError as error:
+            raise ConfigError(_explain(error)) from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Config:
+        """Read a TOML file; raises `ConfigError` naming the file and every wrong field."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            return cls(**tomllib.loads(text))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: cannot read the config: {error}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+    def with_(self, **changes: Any) -> Config:
+        """A copy with changes given by dotted name, for example ``with_(**{"ladder.hysteresis": 0.1})``."""
+        data = self.model_dump()
+        unknown = []
+        for name, value in changes.items():
+            *parents, leaf = name.split(".")
+            node: Any = data
+            for parent in parents:
+                node = node.get(parent) if isinstance(node, dict) else None
+            if isinstance(node, dict) and (leaf in node):
+                node[leaf] = value.model_dump() if isinstance(value, BaseModel) else value
+            else:
+                unknown.append(f"{name} = {value!r}: no such parameter")
+        if unknown:
+            raise ConfigError("; ".join(unknown))
+        return Config(**data)
+
+    def to_toml(self) -> str:
+        """The whole config as TOML; parameters that are none are left out."""
+        import tomli_w
+
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def save(self, path: str | Path) -> None:
+        """Write the config as TOML."""
+        Path(path).write_text(self.to_toml(), encoding="utf-8")
+
+    def flat(self) -> dict[str, Any]:
+        """Dotted name -> value."""
+        return dict(_flatten(self.model_dump(), ""))
+
+    @property
+    def hash(self) -> str:
+        """First 16 hex digits of the SHA-256 of the canonical JSON form."""
+        return hashlib.sha256(json.dumps(self.flat(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def _repr_html_(self) -> str:
+        default = Config().flat()
+        rows = "".join(
+            f"<tr><td>{name}</td><td>{value}</td><td>{'' if value == default[name] else '*'}</td></tr>"
+            for name, value in self.flat().items()
+        )
+        return f"<table><tr><th>parameter</th><th>value</th><th>changed</th></tr>{rows}</table>"
+
+
+def _flatten(node: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    items: list[tuple[str, Any]] = []
+    for name, value in node.items():
+        items += _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
+    return items
+
+
+def _explain(error: ValidationError) -> str:
+    """Every wrong field, its value and what is allowed, in one line."""
+    lines = []
+    for item in error.errors():
+        name = ".".join(str(part) for part in item["loc"]) or "config"
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{name}: no such parameter")
+            continue
+        given = "" if isinstance(item["input"], (dict, BaseModel)) else f" = {item['input']!r}"
+        lines.append(f"{name}{given}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)
