@@ -60,7 +60,7 @@ def test_avellaneda_stoikov_is_that_of_terms_md(
 @pytest.mark.parametrize("gamma", [0.0, 5e-324, 1e-300, 1e-12])
 def test_limits_at_no_risk_aversion(gamma: float) -> None:
     c1, c2 = glft_coefficients(gamma, 0.9, 0.3)
-    assert c1 == pytest.approx(1 / 0.3, rel=1e-10) and base_half_spread(gamma, 0.3) == c1
+    assert c1 == base_half_spread(gamma, 0.3) == pytest.approx(1 / 0.3, rel=1e-10)
     assert c2 == pytest.approx(math.sqrt(gamma * math.e / (2 * 0.9 * 0.3)), rel=1e-10)
     assert avellaneda_stoikov_quotes(100.0, 7.0, gamma, 2.0, 1.0, 0.3) == pytest.approx((100.0, 1 / 0.3), rel=1e-9)
 
