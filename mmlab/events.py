@@ -236,6 +236,9 @@ MARKET = np.dtype(
 )
 """The market as the decision kernel, and a user's quoter, sees it on the local clock."""
 
+QUOTE = np.dtype([("side", "i8"), ("price", "f8"), ("size_lots", "i8")], align=True)
+"""What a quoting model or a user's quoter writes: unrounded price in quote currency; best rung first, a side."""
+
 GATE = np.dtype(
     [
         ("local_ns", "i8"),
