@@ -17,9 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mmlab.errors import ConfigError
 from mmlab.events import MAX_RUNGS
-
-MAX_LEVELS = 8
-"""Most ladder levels."""
+from mmlab.params import MAX_LEVELS
 
 
 def _number(default: float | None, low: float, high: float, unit: str, text: str) -> Any:
@@ -36,24 +34,34 @@ class Strategy(Section):
     """The quoting model and its parameters."""
 
     model: Literal["glft", "avellaneda_stoikov", "fixed"] = Field("glft", description="quoting model")
-    gamma: float | None = _number(None, 1e-12, 1e12, "1/price", "risk aversion for one order; none: from reservation_ticks")
-    reservation_ticks: float = _number(0.5, 0.001, 1000, "ticks", "how far one order moves the reservation price, if gamma is none")
+    gamma: float | None = _number(
+        None, 1e-12, 1e12, "1/price", "risk aversion for one order; none: from reservation_ticks"
+    )
+    reservation_ticks: float = _number(
+        0.5, 0.001, 1000, "ticks", "how far one order moves the reservation price, if gamma is none"
+    )
     reservation_bps: float = _number(0.01, 0, 1000, "bps", "twin of reservation_ticks; the larger holds")
     kappa: float | None = _number(None, 1e-12, 1e12, "1/price", "decay of fill intensity; none: from the warm-up")
     A: float | None = _number(None, 1e-12, 1e12, "1/s", "fill intensity at the mid, a side; none: from the warm-up")
-    horizon: Literal["rolling", "terminal"] = Field("rolling", description="constant horizon, or counting down to the end")
+    horizon: Literal["rolling", "terminal"] = Field(
+        "rolling", description="constant horizon, or counting down to the end"
+    )
     horizon_s: float = _number(60.0, 0.01, 1e7, "s", "Avellaneda-Stoikov horizon")
     fee_in_model: bool = Field(True, description="half-spreads are the model's at A*exp(-kappa*fee) plus the fee")
     half_spread_ticks: float = _number(1.0, 0, 1e6, "ticks", "half-spread of the fixed model")
     half_spread_bps: float = _number(0.0, 0, 1e4, "bps", "twin of half_spread_ticks; the larger holds")
-    order_size: float | None = _number(None, 1e-18, 1e18, "size", "size of one order; none: from the instrument's minimum")
+    order_size: float | None = _number(
+        None, 1e-18, 1e18, "size", "size of one order; none: from the instrument's minimum"
+    )
     min_spread_bps: float = _number(0.0, 0, 1e4, "bps", "floor of the total spread")
     min_edge_bps: float = _number(0.0, 0, 1e4, "bps", "with two maker fees, the other floor of the total spread")
     max_spread_bps: float = _number(100.0, 0.001, 1e4, "bps", "cap of the total spread")
     rungs: int = _number(1, 1, MAX_RUNGS, "", "quotes a side")
     rung_spacing_ticks: float = _number(1.0, 0, 1e6, "ticks", "distance between rungs")
     rung_spacing_bps: float = _number(0.0, 0, 1e4, "bps", "twin of rung_spacing_ticks; the larger holds")
-    rung_size_multipliers: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field((1.0,), description="size of each rung, in orders")
+    rung_size_multipliers: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field(
+        (1.0,), description="size of each rung, in orders"
+    )
     step_ms: float = _number(0.0, 0, 3.6e6, "ms", "decide on this clock; 0: at every event")
     warmup_s: float = _number(60.0, 0, 86400, "s", "least warm-up before the first quote")
     warmup_min_trades: int = _number(50, 0, 1e6, "", "market orders seen before the first quote")
@@ -64,7 +72,9 @@ class Strategy(Section):
     @model_validator(mode="after")
     def _together(self) -> Self:
         if len(self.rung_size_multipliers) not in (1, self.rungs):
-            raise ValueError(f"rung_size_multipliers has {len(self.rung_size_multipliers)} values: give 1, or one a rung ({self.rungs})")
+            raise ValueError(
+                f"rung_size_multipliers has {len(self.rung_size_multipliers)} values: give 1, or one a rung ({self.rungs})"
+            )
         for floor in ("min_spread_bps", "min_edge_bps"):
             if getattr(self, floor) > self.max_spread_bps:
                 raise ValueError(f"{floor} = {getattr(self, floor)} is above max_spread_bps = {self.max_spread_bps}")
@@ -75,10 +85,18 @@ class Ladder(Section):
     """Inventory ladder of the heavy side."""
 
     enabled: bool = Field(True, description="use the ladder")
-    thresholds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field((0.25, 0.5, 0.75, 1.0), description="|q_ratio| at which each level starts")
-    offset_ticks: tuple[Annotated[float, Field(ge=0, le=1e6)], ...] = Field((1, 3, 5, 8), description="heavy side away from mid, ticks")
-    offset_bps: tuple[Annotated[float, Field(ge=0, le=1e4)], ...] = Field((0, 0, 0, 0), description="twin of offset_ticks; the larger holds")
-    size_multipliers: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field((1.0, 0.5, 0.25, 0.1), description="heavy-side size, of the model's")
+    thresholds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (0.25, 0.5, 0.75, 1.0), description="|q_ratio| at which each level starts"
+    )
+    offset_ticks: tuple[Annotated[float, Field(ge=0, le=1e6)], ...] = Field(
+        (1, 3, 5, 8), description="heavy side away from mid, ticks"
+    )
+    offset_bps: tuple[Annotated[float, Field(ge=0, le=1e4)], ...] = Field(
+        (0, 0, 0, 0), description="twin of offset_ticks; the larger holds"
+    )
+    size_multipliers: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (1.0, 0.5, 0.25, 0.1), description="heavy-side size, of the model's"
+    )
     hysteresis: float = _number(0.05, 0, 0.5, "", "a level is left only this far below its threshold")
     min_dwell_ms: float = _number(500.0, 0, 3.6e6, "ms", "a level is held at least this long before stepping down")
 
@@ -100,7 +118,9 @@ class Ladder(Section):
         if any(b <= a for a, b in zip(self.thresholds, self.thresholds[1:], strict=False)):
             raise ValueError(f"thresholds {self.thresholds} must rise")
         if self.hysteresis >= self.thresholds[0]:
-            raise ValueError(f"hysteresis {self.hysteresis} must be below the first threshold {self.thresholds[0]}, or level 1 is never left")
+            raise ValueError(
+                f"hysteresis {self.hysteresis} must be below the first threshold {self.thresholds[0]}, or level 1 is never left"
+            )
         return self
 
 
@@ -112,7 +132,9 @@ class FlipGate(Section):
     hard_threshold: int = _number(16, 2, 500, "flips", "flips in the window that pull both sides (adaptive)")
     window_ms: float = _number(200.0, 1, 60000, "ms", "window of the flip count")
     reference: Literal["micro", "mid"] = Field("micro", description="the price whose flips count")
-    min_move_ticks: float | None = _number(None, 0, 1000, "ticks", "moves below this accumulate; none: micro 0.1, mid 0.5")
+    min_move_ticks: float | None = _number(
+        None, 0, 1000, "ticks", "moves below this accumulate; none: micro 0.1, mid 0.5"
+    )
     pause_ms: float = _number(500.0, 1, 3.6e6, "ms", "pull of both sides, first trigger")
     pause_max_ms: float = _number(1000.0, 1, 3.6e6, "ms", "pull of both sides, after doublings")
     hold_ms: float = _number(600.0, 1, 3.6e6, "ms", "how long widen holds")
@@ -139,7 +161,9 @@ class AgeExit(Section):
     age_s: float = _number(8.0, 0.01, 86400, "s", "age from which the exit may fire")
     age_basis: Literal["inventory", "lot"] = Field("inventory", description="which age")
     adverse_ticks: float = _number(6.0, 0, 1e6, "ticks", "mid against the entry price")
-    adverse_bps: float | None = _number(None, 0, 1e4, "bps", "none: max(taker fee + half the median spread, 1 sigma over age_s)")
+    adverse_bps: float | None = _number(
+        None, 0, 1e4, "bps", "none: max(taker fee + half the median spread, 1 sigma over age_s)"
+    )
     fraction: float = _number(1 / 3, 0.001, 1, "", "most of the position in one exit")
     depth_fraction: float = _number(0.25, 0.001, 1, "", "most of the visible size within max_slippage")
     max_slippage_ticks: float = _number(5.0, 0, 1e6, "ticks", "depth counted, and the IOC's limit")
@@ -245,7 +269,9 @@ class Stale(Section):
 
     enabled: bool = Field(True, description="use this switch")
     max_age_s: float = _number(1.0, 0.01, 86400, "s", "age of the last book event")
-    interval_multiple: float = _number(10.0, 1, 1e4, "", "times the p99 book interval, the other bound; the larger holds")
+    interval_multiple: float = _number(
+        10.0, 1, 1e4, "", "times the p99 book interval, the other bound; the larger holds"
+    )
 
 
 class Mark(Section):
@@ -261,7 +287,9 @@ class Kill(Section):
     mode: Literal["act", "observe"] = Field("act", description="observe: log what would have tripped, do nothing")
     memory_s: float = _number(60.0, 0, 86400, "s", "a repeat within this doubles the duration")
     fresh_s: float = _number(2.0, 0, 86400, "s", "two-sided uncrossed book this long before re-arming")
-    pause_light_side: bool = Field(False, description="toxic and burst pull the light side too while it must let inventory out")
+    pause_light_side: bool = Field(
+        False, description="toxic and burst pull the light side too while it must let inventory out"
+    )
     toxic: ToxicSide = ToxicSide()
     burst: FillBurst = FillBurst()
     losing: Losing = Losing()
@@ -280,9 +308,13 @@ class Risk(Section):
     max_short: float | None = _number(None, 1e-18, 1e18, "size", "short limit; none: max_position")
     hard_limit: float | None = _number(None, 1e-18, 1e18, "size", "position that latches a halt; none: 1.25x the limit")
     flat_band: float = _number(0.05, 0, 1, "", "|q_ratio| below this is flat")
-    inventory: Literal["position", "portfolio"] = Field("position", description="portfolio: base holdings about a target share (spot)")
+    inventory: Literal["position", "portfolio"] = Field(
+        "position", description="portfolio: base holdings about a target share (spot)"
+    )
     portfolio_total: float | None = _number(None, 1e-18, 1e18, "size", "portfolio: total value in base")
-    portfolio_start: float | None = _number(None, 0, 1e18, "size", "portfolio: base held at the start; none: the target")
+    portfolio_start: float | None = _number(
+        None, 0, 1e18, "size", "portfolio: base held at the start; none: the target"
+    )
     target_pct: float = _number(0.5, 0.01, 0.99, "", "portfolio: share of the total to hold in base")
     max_live_orders: int | None = _number(None, 1, 10000, "orders", "none: 4x rungs + 4")
     max_order_notional: float | None = _number(None, 0, 1e18, "quote", "none: no limit")
