@@ -93,15 +93,12 @@ $(BIN)/python:
 	@$(PIP) install --editable .
 	@touch $@
 
-.venv/dev: .venv/installed
-	@echo "Installing the developer's tools in .venv (once)"
+.venv/dev: pyproject.toml | $(BIN)/python
+	@echo "Installing mmlab, its dependencies and the developer's tools in .venv (once, some minutes)"
 	@$(PIP) install --editable '.[dev]'
-	@touch $@
+	@touch $@ .venv/installed
 
-# Compiled kernels are cached beside the sources, but Numba looks only at the file of the function itself: a change in
-# a file it calls into would go unseen. So a change of any source clears the cache.
 .venv/warm: .venv/installed $(SOURCES)
-	@find mmlab \( -name '*.nbi' -o -name '*.nbc' \) -delete
 	@echo "Compiling the kernels (once after a change, about a minute)"
 	@$(BIN)/python tools/warm.py
 	@touch $@
