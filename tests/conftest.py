@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The first example of a kernel's test may compile it, so no deadline; CI draws the same examples every time.
+settings.register_profile("mmlab", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("mmlab")
 
 SHARED = Path(os.environ.get("MMLAB_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
