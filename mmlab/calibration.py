@@ -185,7 +185,7 @@ def market_orders(events: Array) -> Array:
     ndarray of MARKET_ORDER, shape (m,)
     """
     out = np.zeros(int(np.count_nonzero(np.isin(events["kind"], _TRADES))), MARKET_ORDER).view(np.recarray)
-    return np.asarray(out[: merge_market_orders(events, out)])
+    return np.asarray(out[: merge_market_orders(events.view(np.recarray), out)])
 
 
 def calibrate_arrays(
