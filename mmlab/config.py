@@ -388,9 +388,9 @@ class Config(Section):
 
     def to_toml(self) -> str:
         """The whole config as TOML; parameters that are none are left out."""
-        import tomli_w
+        import tomlkit
 
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        return tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def save(self, path: str | Path) -> None:
         """Write the config as TOML."""
