@@ -81,11 +81,11 @@ def emit(st: Any, p: Any, out: Array, kind: int, side: int, price: int, size: in
 @kernel
 def stamp(st: Any, p: Any, rng: np.random.Generator, t_s: float) -> None:
     """Times of the next message. One connection delivers in order, so local time is strictly increasing too."""
-    st.exch_us = max(st.exch_us + 1, np.int64(t_s * 1e6))
+    st.exch_us = max(st.exch_us + 1, int(t_s * 1e6))
     latency_ms = p.latency_ms + p.latency_jitter_ms * rng.standard_exponential()
     if rng.random() < p.latency_spike_share:
         latency_ms += p.latency_spike_ms * rng.standard_exponential()
-    st.local_us = max(st.local_us + 1, st.exch_us + np.int64(latency_ms * 1e3))
+    st.local_us = max(st.local_us + 1, st.exch_us + int(latency_ms * 1e3))
 
 
 @kernel
@@ -103,7 +103,7 @@ def put(st: Any, p: Any, lots: Array, out: Array, side: int, index: int, size: i
     levels = lots[row]
     if size == 0 and st.levels[row] == 1:
         size = 1
-    st.levels[row] += (size > 0) - (levels[index] > 0)
+    st.levels[row] += int(size > 0) - int(levels[index] > 0)
     levels[index] = size
     best = st.best[row]
     if size > 0 and (index - best) * side > 0:
@@ -199,14 +199,14 @@ def advance(st: Any, p: Any, rng: np.random.Generator, dt_s: float) -> None:
 @kernel
 def clock_rows(st: Any, p: Any, rng: np.random.Generator, out: Array) -> None:
     """Emit MARK and FUNDING rows that are due."""
-    mark = p.low_ticks + np.int64(math.floor(efficient_index(st, p) + 0.5))
+    mark = p.low_ticks + math.floor(efficient_index(st, p) + 0.5)
     if p.mark_every_s > 0 and st.t_s >= st.next_mark_s:
         stamp(st, p, rng, st.next_mark_s)
         emit(st, p, out, MARK, 0, mark, 0, 0)
         st.next_mark_s = (math.floor(st.t_s / p.mark_every_s) + 1.0) * p.mark_every_s
     if p.funding_every_s > 0 and st.t_s >= st.next_funding_s:
         stamp(st, p, rng, st.next_funding_s)
-        emit(st, p, out, FUNDING, 0, mark, np.int64(p.funding_rate * 1e9), 0)
+        emit(st, p, out, FUNDING, 0, mark, math.floor(p.funding_rate * 1e9 + 0.5), 0)
         st.next_funding_s += p.funding_every_s
 
 
@@ -249,7 +249,7 @@ def recover(st: Any, p: Any, lots: Array, rng: np.random.Generator, out: Array) 
 @kernel
 def draw_lots(rng: np.random.Generator, mean_lots: float) -> int:
     """An order size: geometric-like, at least one lot."""
-    return 1 + np.int64(mean_lots * rng.standard_exponential())
+    return 1 + int(mean_lots * rng.standard_exponential())
 
 
 @kernel
@@ -262,7 +262,7 @@ def typical_lots(p: Any, distance: int) -> float:
 def limit_order(st: Any, p: Any, lots: Array, near: Array, rng: np.random.Generator, out: Array, side: int) -> None:
     """A limit order at a random distance from the opposite best; thinned by its edge and by the queue it would join."""
     row = row_of(side)
-    index = st.best[1 - row] - side * (1 + near[np.int64(rng.random() * QUANTILES)])
+    index = st.best[1 - row] - side * (1 + near[int(rng.random() * QUANTILES)])
     queue = lots[row, index]
     edge = side * (efficient_index(st, p) - index)
     willing = min(max((edge - p.edge_ticks) / p.edge_width_ticks + 0.5, 0.0), 1.0)
@@ -278,7 +278,7 @@ def limit_order(st: Any, p: Any, lots: Array, near: Array, rng: np.random.Genera
 def cancel(st: Any, p: Any, lots: Array, near: Array, rng: np.random.Generator, out: Array, side: int) -> None:
     """A cancellation at a random distance from the own best; its intensity is concave in the queue."""
     row = row_of(side)
-    distance = near[np.int64(rng.random() * QUANTILES)]
+    distance = near[int(rng.random() * QUANTILES)]
     index = st.best[row] - side * distance
     queue = lots[row, index]
     typical = typical_lots(p, distance)
@@ -345,7 +345,7 @@ def toggle(st: Any, p: Any, lots: Array, rng: np.random.Generator, out: Array) -
         st.toggle_side = st.direction[FLIP]
         row = row_of(st.toggle_side)
         st.toggle_index = st.best[row]
-        st.toggle_lots = np.int64(p.toggle_factor * p.queue_lots)
+        st.toggle_lots = int(p.toggle_factor * p.queue_lots)
         book_message(st, p, rng)
         put(st, p, lots, out, st.toggle_side, st.toggle_index, lots[row, st.toggle_index] + st.toggle_lots)
 
@@ -353,13 +353,13 @@ def toggle(st: Any, p: Any, lots: Array, rng: np.random.Generator, out: Array) -
 @kernel
 def start(st: Any, p: Any, lots: Array, rng: np.random.Generator, out: Array) -> None:
     """Build the first book, typical queues on both sides of the window's middle, and emit it as a snapshot."""
-    middle = np.int64(p.half_window)
+    middle = int(p.half_window)
     for row in range(2):
         side = 1 - 2 * row
         st.best[row] = middle - side
-        for distance in range(np.int64(p.depth_ticks)):
+        for distance in range(int(p.depth_ticks)):
             lots[row, middle - side * (1 + distance)] = draw_lots(rng, typical_lots(p, distance))
-        st.levels[row] = np.int64(p.depth_ticks)
+        st.levels[row] = int(p.depth_ticks)
     st.next_mark_s = p.mark_every_s
     st.next_funding_s = p.first_funding_s
     for episode in range(EPISODES):
@@ -398,7 +398,13 @@ def act(
 
 @kernel
 def generate(
-    state: Array, params: Array, lots: Array, near: Array, rng: np.random.Generator, out: Array, until_s: float,
+    state: Array,
+    params: Array,
+    lots: Array,
+    near: Array,
+    rng: np.random.Generator,
+    out: Array,
+    until_s: float,
     exactly: bool,
 ) -> int:
     """Fill `out` with rows until time `until_s`, or until the next message might not fit; returns the rows written.
@@ -413,7 +419,7 @@ def generate(
     if st.levels[0] == 0:
         start(st, p, lots, rng, out)
     while st.t_s < until_s and st.rows < out.size:
-        single = out.size - st.rows < 2 * (st.levels[0] + st.levels[1]) + 64
+        single = out.size - st.rows < 4 * (st.levels[0] + st.levels[1]) + 64
         if single and not exactly:
             break
         total = fill_rates(st, p, lots, rates)

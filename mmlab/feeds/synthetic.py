@@ -6,17 +6,20 @@ same bytes. Nothing here is market data, and feeds made here say so.
 
 from __future__ import annotations
 
+import argparse
 import difflib
+import sys
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
-from mmlab.errors import ConfigError
+from mmlab.errors import ConfigError, MMLabError
 from mmlab.events import EVENT, NS_PER_S
 from mmlab.feeds import _synthetic_kernel as market
+from mmlab.feeds.feed import Feed
 from mmlab.instrument import Instrument
-from mmlab.kernels.policy import one_row
+from mmlab.kernels.policy import INTERPRETED, one_row
 
 Array = np.ndarray[Any, Any]
 
@@ -26,6 +29,11 @@ HOUR_S = 3600.0
 MAX_HALF_WINDOW_TICKS = 4096
 CHUNK_ROWS = 1 << 17
 MAX_DURATION_S = 30 * 86400.0
+SYNTHETIC_INSTRUMENT = Instrument(
+    "SYNTHETIC-BTC-PERP", tick_size=1.0, lot_size=0.001, min_notional=10.0, maker_fee_bps=0.0, taker_fee_bps=2.0,
+    settle="USD",
+)  # fmt: skip
+"""A perpetual on bitcoin at about 60,000 a coin, with a tick of 1: so a tick is 0.17 bps, wide enough for a queue."""
 
 
 def _parameter(default: float, unit: str, low: float, high: float, meaning: str) -> Any:
@@ -44,7 +52,7 @@ class SyntheticParameters:
     """
 
     price_ticks: float = _parameter(60_000, "ticks", 2000, 1e12, "price about which the efficient price moves")
-    sigma_ticks: float = _parameter(1.6, "ticks/sqrt(s)", 0, 100, "volatility of the slow efficient price")
+    sigma_ticks: float = _parameter(1.6, "ticks/sqrt(s)", 0, 20, "volatility of the slow efficient price")
     reversion_s: float = _parameter(900, "s", 1, 1e6, "time constant with which the slow price returns")
     transient_ticks: float = _parameter(0.8, "ticks", 0, 100, "standard deviation of the fast price component")
     transient_s: float = _parameter(4.0, "s", 0.01, 1e4, "time constant of the fast price component")
@@ -54,7 +62,7 @@ class SyntheticParameters:
     excitation_s: float = _parameter(0.2, "s", 1e-3, 100, "time constant of the excitation")
     informed: float = _parameter(0.35, "1/tick", 0, 10, "tilt of market orders towards the efficient price")
     informed_cap: float = _parameter(5.0, "1", 1, 100, "largest tilt")
-    impact_ticks: float = _parameter(0.15, "ticks", 0, 10, "permanent impact of a market order of typical size")
+    impact_ticks: float = _parameter(0.12, "ticks", 0, 10, "permanent impact of a market order of typical size")
     trade_lots: float = _parameter(80, "lots", 1, 1e9, "typical market order")
     large_share: float = _parameter(0.05, "1", 0, 1, "share of market orders that are large and may take levels")
     large_factor: float = _parameter(8.0, "1", 1, 1000, "size of a large market order, in typical ones")
@@ -80,8 +88,8 @@ class SyntheticParameters:
     toggle_rate: float = _parameter(80.0, "1/s", 0, 1e4, "toggles of the best queue in a flip-flop episode")
     toggle_factor: float = _parameter(6.0, "1", 0, 1000, "toggled size, in queue scales")
     burst_every_s: float = _parameter(1800, "s", 0, 1e9, "one volatility burst in each such period; 0: none")
-    burst_s: float = _parameter(20, "s", 0, 1e6, "its length")
-    burst_factor: float = _parameter(8.0, "1", 0, 100, "volatility in a burst, times the ordinary one")
+    burst_s: float = _parameter(25, "s", 0, 1e6, "its length")
+    burst_factor: float = _parameter(10.0, "1", 0, 20, "volatility in a burst, times the ordinary one")
     burst_activity: float = _parameter(2.0, "1", 0.1, 100, "limit orders and cancellations in a burst, likewise")
     trend_every_s: float = _parameter(450, "s", 0, 1e9, "one trend in each such period; 0: none")
     trend_s: float = _parameter(60, "s", 0, 1e6, "its length")
@@ -148,7 +156,7 @@ def _kernel_parameters(parameters: SyntheticParameters) -> Array:
 
 
 def _distance_quantiles(parameters: SyntheticParameters) -> Array:
-    """Distances in ticks, i8[QUANTILES]: three quarters geometric near the touch, one quarter uniform over the depth."""
+    """Distances in ticks, i8[QUANTILES]: three quarters geometric near the touch, one quarter uniform over depth."""
     distance = np.arange(int(parameters.depth_ticks))
     near = np.exp(-distance / parameters.near_ticks)
     cumulative = np.cumsum(0.75 * near / near.sum() + 0.25 / distance.size)
@@ -168,8 +176,9 @@ class _Market:
 
     def rows(self, out: Array, until_s: float, *, exactly: bool) -> Array:
         """The rows written into `out`."""
+        out = out.view(np.recarray) if INTERPRETED else out
         n = market.generate(self.state, self.params, self.lots, self.near, self.rng, out, until_s, exactly)
-        return out[:n]
+        return out[:n].view(EVENT, np.ndarray)
 
 
 def synthetic_events(
@@ -211,4 +220,57 @@ def synthetic_events(
     chunks = []
     while source.state["t_s"][0] < duration_s:
         chunks.append(source.rows(np.zeros(CHUNK_ROWS, EVENT), duration_s, exactly=False))
-    return np.concatenate(chunks)
+    # As bytes, so that the padding between columns stays zero and equal seeds give equal bytes.
+    return np.concatenate([chunk.view(np.uint8) for chunk in chunks]).view(EVENT)
+
+
+def synthetic_feed(
+    duration_s: float = 1800.0, seed: int = 0, instrument: Instrument | None = None, **parameters: float
+) -> Feed:
+    """A synthetic market as a `Feed`.
+
+    Parameters
+    ----------
+    duration_s, seed, **parameters
+        As for `synthetic_events`.
+    instrument : Instrument, optional
+        What a tick and a lot are worth; the market itself is made in ticks and lots. Default: `SYNTHETIC_INSTRUMENT`.
+
+    Returns
+    -------
+    Feed
+        Its source and report say that it is synthetic.
+
+    Raises
+    ------
+    ConfigError
+        A parameter is unknown or out of range.
+    """
+    given = "".join(f", {name}={value!r}" for name, value in parameters.items())
+    source = f"synthetic: mmlab.feeds.synthetic.synthetic_feed(duration_s={duration_s!r}, seed={seed!r}{given})"
+    report = {"synthetic": True, "clocks": 2, "notes": ["Synthetic order flow made by mmlab; not market data."]}
+    rows = synthetic_events(duration_s, seed, events=None, **parameters)
+    return Feed(instrument or SYNTHETIC_INSTRUMENT, rows, source, report)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write a synthetic feed to a file: what ``python -m mmlab.feeds.synthetic`` does."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mmlab.feeds.synthetic",
+        description="Make a synthetic feed. The same options give the same events; data/sample.parquet is the default.",
+        epilog="example: python -m mmlab.feeds.synthetic --out data/sample.parquet --duration-s 1800 --seed 0",
+    )
+    parser.add_argument("--out", required=True, help="Parquet file to write")
+    parser.add_argument("--duration-s", type=float, default=1800.0, help="length in seconds (default 1800)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the market (default 0)")
+    options = parser.parse_args(arguments)
+    try:
+        feed = synthetic_feed(options.duration_s, options.seed)
+        feed.save(options.out)
+    except (MMLabError, OSError) as error:
+        parser.error(str(error))
+    sys.stdout.write(f"{options.out}: {len(feed)} rows, {options.duration_s:g} s, seed {options.seed}, synthetic\n")
+
+
+if __name__ == "__main__":
+    main()
