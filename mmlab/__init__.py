@@ -40,7 +40,7 @@ _HOME = {
     "SessionError": "mmlab.errors",
     "SafetyError": "mmlab.errors",
 }
-__all__ = ["__version__", "metrics", "theory", *_HOME]
+__all__ = ["__version__", "metrics", "theory", *_HOME]  # noqa: PLE0604  the keys are strings
 
 
 def __getattr__(name: str) -> Any:

@@ -73,7 +73,8 @@ class Strategy(Section):
     def _together(self) -> Self:
         if len(self.rung_size_multipliers) not in (1, self.rungs):
             raise ValueError(
-                f"rung_size_multipliers has {len(self.rung_size_multipliers)} values: give 1, or one a rung ({self.rungs})"
+                f"rung_size_multipliers has {len(self.rung_size_multipliers)} values: "
+                f"give 1, or one a rung ({self.rungs})"
             )
         for floor in ("min_spread_bps", "min_edge_bps"):
             if getattr(self, floor) > self.max_spread_bps:
@@ -119,7 +120,8 @@ class Ladder(Section):
             raise ValueError(f"thresholds {self.thresholds} must rise")
         if self.hysteresis >= self.thresholds[0]:
             raise ValueError(
-                f"hysteresis {self.hysteresis} must be below the first threshold {self.thresholds[0]}, or level 1 is never left"
+                f"hysteresis {self.hysteresis} must be below the first threshold {self.thresholds[0]}, "
+                "or level 1 is never left"
             )
         return self
 

@@ -373,5 +373,5 @@ METRIC = np.dtype(
     ],
     align=True,
 )
-"""One row a second. Money in the settle currency (see `mmlab.kernels.account`); ``quoting_*`` and ``at_touch_*`` are the
-shares of that second in which the side had a resting quote, and one at the best price."""
+"""One row a second. Money in the settle currency (see `mmlab.kernels.account`); ``quoting_*`` and ``at_touch_*`` are
+the shares of that second in which the side had a resting quote, and one at the best price."""

@@ -38,7 +38,8 @@ QUOTING = np.dtype(
 LADDER = np.dtype(
     [
         ("levels", "i8"), ("threshold", "f8", (MAX_LEVELS,)), ("offset_ticks", "f8", (MAX_LEVELS,)),
-        ("offset_bps", "f8", (MAX_LEVELS,)), ("multiplier", "f8", (MAX_LEVELS,)), ("hysteresis", "f8"), ("dwell_ns", "i8"),
+        ("offset_bps", "f8", (MAX_LEVELS,)), ("multiplier", "f8", (MAX_LEVELS,)), ("hysteresis", "f8"),
+        ("dwell_ns", "i8"),
     ], align=True,
 )  # fmt: skip
 FLIP_GATE = np.dtype(
@@ -66,10 +67,10 @@ KILL = np.dtype(
         ("observe", "i8"), ("memory_ns", "i8"), ("fresh_ns", "i8"), ("pause_light_side", "i8"),
         ("toxic", "i8"), ("toxic_bps", "f8"), ("toxic_horizon_ns", "i8"), ("toxic_window", "i8"), ("toxic_min_n", "i8"),
         ("toxic_z", "f8"), ("toxic_pause_ns", "i8"), ("toxic_pause_max_ns", "i8"),
-        ("burst", "i8"), ("burst_per_s", "f8"), ("burst_percentile", "f8"), ("burst_min_n", "i8"), ("burst_pause_ns", "i8"),
-        ("burst_pause_max_ns", "i8"),
-        ("losing", "i8"), ("losing_quote", "f8"), ("losing_window_ns", "i8"), ("losing_notional", "f8"), ("losing_z", "f8"),
-        ("losing_halt_ns", "i8"), ("losing_rearms", "i8"),
+        ("burst", "i8"), ("burst_per_s", "f8"), ("burst_percentile", "f8"), ("burst_min_n", "i8"),
+        ("burst_pause_ns", "i8"), ("burst_pause_max_ns", "i8"),
+        ("losing", "i8"), ("losing_quote", "f8"), ("losing_window_ns", "i8"), ("losing_notional", "f8"),
+        ("losing_z", "f8"), ("losing_halt_ns", "i8"), ("losing_rearms", "i8"),
         ("loss", "i8"), ("max_loss", "f8"), ("drawdown", "i8"), ("max_drawdown", "f8"),
         ("volatility", "i8"), ("vol_ratio", "f8"), ("vol_rearm_ratio", "f8"), ("vol_min_ns", "i8"),
         ("stale", "i8"), ("stale_ns", "i8"), ("mark", "i8"), ("mark_bps", "f8"), ("halt_ns", "i8"),
@@ -77,16 +78,16 @@ KILL = np.dtype(
 )  # fmt: skip
 RISK = np.dtype(
     [
-        ("max_long_lots", "i8"), ("max_short_lots", "i8"), ("hard_lots", "i8"), ("offset_lots", "i8"), ("flat_band", "f8"),
-        ("max_live_orders", "i8"), ("max_order_notional", "f8"), ("max_messages", "i8"), ("collar_bps", "f8"),
+        ("max_long_lots", "i8"), ("max_short_lots", "i8"), ("hard_lots", "i8"), ("offset_lots", "i8"),
+        ("flat_band", "f8"), ("max_live_orders", "i8"), ("max_order_notional", "f8"), ("max_messages", "i8"), ("collar_bps", "f8"),
         ("reduce", "i8"), ("flatten", "i8"),
     ], align=True,
 )  # fmt: skip
 EXECUTION = np.dtype([("tolerance_ticks", "i8"), ("modify", "i8"), ("step_ns", "i8")], align=True)
 PARAMS = np.dtype(
     [
-        ("instrument", INSTRUMENT), ("quoting", QUOTING), ("ladder", LADDER), ("flip", FLIP_GATE), ("cooldown", COOLDOWN),
-        ("age_exit", AGE_EXIT), ("kill", KILL), ("risk", RISK), ("execution", EXECUTION), ("max_quote_age_ns", "i8"),
+        ("instrument", INSTRUMENT), ("quoting", QUOTING), ("ladder", LADDER), ("flip", FLIP_GATE),
+        ("cooldown", COOLDOWN), ("age_exit", AGE_EXIT), ("kill", KILL), ("risk", RISK), ("execution", EXECUTION), ("max_quote_age_ns", "i8"),
         ("user", "f8", (32,)),
     ], align=True,
 )  # fmt: skip

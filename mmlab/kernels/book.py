@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 @kernel
 def price_window(events: Array) -> tuple[int, int]:
     """Lowest and highest tick of the level arrays: the span of book rows, within a factor 2 of the trades."""
-    big = np.int64(1) << 62
+    big = 1 << 62
     low, high, trade_low, trade_high = big, -big, big, -big
     for i in range(events.size):
         kind, price = events[i].kind, events[i].price_ticks
