@@ -248,8 +248,13 @@ def synthetic_feed(
     """
     given = "".join(f", {name}={value!r}" for name, value in parameters.items())
     source = f"synthetic: mmlab.feeds.synthetic.synthetic_feed(duration_s={duration_s!r}, seed={seed!r}{given})"
-    report = {"synthetic": True, "clocks": 2, "notes": ["Synthetic order flow made by mmlab; not market data."]}
     rows = synthetic_events(duration_s, seed, events=None, **parameters)
+    report = {
+        "synthetic": True,
+        "clocks": 2,
+        "skew_ns": int((rows["local_ns"] - rows["exch_ns"]).min()),
+        "notes": ["Synthetic order flow made by mmlab; not market data."],
+    }
     return Feed(instrument or SYNTHETIC_INSTRUMENT, rows, source, report)
 
 
