@@ -74,7 +74,8 @@ class Instrument:
         if self.contract not in ("linear", "inverse"):
             wrong.append(
                 f"contract = {self.contract!r}: must be 'linear' or 'inverse'"
-                + " (quanto contracts are not supported: their P&L needs a third price)" * (str(self.contract) == "quanto")
+                + " (quanto contracts are not supported: their P&L needs a third price)"
+                * (str(self.contract) == "quanto")
             )
         if wrong:
             raise ConfigError(f"Instrument {self.symbol!r}: " + "; ".join(wrong))

@@ -79,15 +79,16 @@ KILL = np.dtype(
 RISK = np.dtype(
     [
         ("max_long_lots", "i8"), ("max_short_lots", "i8"), ("hard_lots", "i8"), ("offset_lots", "i8"),
-        ("flat_band", "f8"), ("max_live_orders", "i8"), ("max_order_notional", "f8"), ("max_messages", "i8"), ("collar_bps", "f8"),
-        ("reduce", "i8"), ("flatten", "i8"),
+        ("flat_band", "f8"), ("max_live_orders", "i8"), ("max_order_notional", "f8"), ("max_messages", "i8"),
+        ("collar_bps", "f8"), ("reduce", "i8"), ("flatten", "i8"),
     ], align=True,
 )  # fmt: skip
 EXECUTION = np.dtype([("tolerance_ticks", "i8"), ("modify", "i8"), ("step_ns", "i8")], align=True)
 PARAMS = np.dtype(
     [
         ("instrument", INSTRUMENT), ("quoting", QUOTING), ("ladder", LADDER), ("flip", FLIP_GATE),
-        ("cooldown", COOLDOWN), ("age_exit", AGE_EXIT), ("kill", KILL), ("risk", RISK), ("execution", EXECUTION), ("max_quote_age_ns", "i8"),
+        ("cooldown", COOLDOWN), ("age_exit", AGE_EXIT), ("kill", KILL), ("risk", RISK), ("execution", EXECUTION),
+        ("max_quote_age_ns", "i8"),
         ("user", "f8", (32,)),
     ], align=True,
 )  # fmt: skip
