@@ -1,0 +1,93 @@
+"""Flip gate: pull or widen while the reference price flips to and fro (`terms.md`, Flip gate).
+
+In `adaptive` mode the widening jumps at each trigger (first `widen_ticks`, then times `growth`, capped) and halves per
+half-life of calm, that is of time without a trigger; below half a tick it is 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mmlab.events import NEVER_NS, NS_PER_MS, GateAction
+from mmlab.kernels.flow import FLIP, flip_count, flip_update
+from mmlab.kernels.policy import kernel
+from mmlab.kernels.switch import SWITCH, switch_running, switch_trip
+from mmlab.params import FLIP_ADAPTIVE, FLIP_OFF, FLIP_SKIP
+
+KEEP_NS = 10_000_000_000
+"""Flips are remembered for the 10 s rate that is shown beside the gate's."""
+REDECIDE_NS = 25 * NS_PER_MS
+"""While the widening decays, quotes are looked at again this often."""
+NOTHING, SKIP, WIDEN = -1, int(GateAction.SKIP), int(GateAction.WIDEN)
+
+FLIP_GATE_STATE = np.dtype(
+    [("flips", FLIP), ("pull", SWITCH), ("extra_ticks", "f8"), ("since_ns", "i8"), ("triggers", "i8")], align=True
+)
+"""``extra_ticks`` is the widening at the last trigger, ``since_ns`` when that was."""
+
+
+@kernel
+def distance_ticks(ticks: float, bps: float, mid_ticks: float) -> float:
+    """The larger of a distance's two twins, in ticks."""
+    return max(ticks, bps * 1e-4 * mid_ticks)
+
+
+@kernel
+def flip_extra_ticks(p: Any, g: Any, t_ns: int) -> float:
+    """What is added to both half-spreads at `t_ns`, in ticks."""
+    if g.extra_ticks == 0.0:
+        return 0.0
+    if p.mode != FLIP_ADAPTIVE:
+        return g.extra_ticks if t_ns < g.since_ns + p.hold_ns else 0.0
+    extra = g.extra_ticks * 0.5 ** ((t_ns - g.since_ns) / p.half_life_ns)
+    return extra if extra >= 0.5 else 0.0
+
+
+@kernel
+def flip_trigger(p: Any, g: Any, t_ns: int, count: int, mid_ticks: float, memory_ns: int) -> int:
+    """Act on a trigger; return the `GateAction`."""
+    if p.mode == FLIP_SKIP or (p.mode == FLIP_ADAPTIVE and count >= p.hard_threshold):
+        if not switch_running(g.pull, t_ns):
+            switch_trip(g.pull, t_ns, p.pause_ns, p.pause_max_ns, memory_ns)
+            g.pull.released_ns = g.pull.until_ns
+        action = SKIP
+    else:
+        action = WIDEN
+    if p.mode != FLIP_SKIP:
+        widen = distance_ticks(p.widen_ticks, p.widen_bps, mid_ticks)
+        if p.mode == FLIP_ADAPTIVE:
+            now = flip_extra_ticks(p, g, t_ns)
+            most = max(widen, distance_ticks(p.max_ticks, p.max_bps, mid_ticks))
+            widen = min(most, max(widen, now * p.growth))
+        g.extra_ticks = widen
+    g.since_ns = t_ns
+    g.triggers += 1
+    return action
+
+
+@kernel
+def flip_gate_book(p: Any, g: Any, t_ns: int, reference_ticks: float, mid_ticks: float, memory_ns: int) -> int:
+    """Take the reference after a batch; return the `GateAction` of a trigger, or NOTHING.
+
+    Triggers at a new flip, when the window holds `threshold` of them, at most once a window.
+    """
+    if not flip_update(g.flips, t_ns, reference_ticks, p.min_move, KEEP_NS) or p.mode == FLIP_OFF:
+        return NOTHING
+    count = flip_count(g.flips, t_ns, p.window_ns)
+    if count < p.threshold or (g.triggers > 0 and t_ns - g.since_ns < p.window_ns):
+        return NOTHING
+    return flip_trigger(p, g, t_ns, count, mid_ticks, memory_ns)
+
+
+@kernel
+def flip_deadline(p: Any, g: Any, t_ns: int) -> int:
+    """When quotes may change because of this gate; NEVER_NS while it is at rest."""
+    deadline = NEVER_NS
+    if switch_running(g.pull, t_ns):
+        deadline = g.pull.until_ns
+    if flip_extra_ticks(p, g, t_ns) > 0.0:
+        widening = t_ns + REDECIDE_NS if p.mode == FLIP_ADAPTIVE else g.since_ns + p.hold_ns
+        deadline = min(deadline, widening)
+    return deadline
