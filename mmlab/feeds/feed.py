@@ -38,6 +38,8 @@ class Feed:
 
     Attributes
     ----------
+    path : Path or None
+        The file that holds exactly these events, once saved or loaded.
     cache : dict
         Derived tables, worked out once and shared by every run on this feed. Never stored in a file.
     """
@@ -54,6 +56,7 @@ class Feed:
         self.events = events if events.dtype is EVENT else events.view(EVENT)
         self.source = source
         self.report: dict[str, Any] = dict(report or {})
+        self.path: Path | None = None
         self.cache: dict[str, Any] = {}
 
     @property

@@ -58,6 +58,7 @@ def save_feed(feed: Feed, path: str | Path) -> Path:
         with suppress(FileNotFoundError):
             Path(temporary).unlink()
         raise
+    feed.path = path.resolve()
     return path
 
 
@@ -92,7 +93,9 @@ def load_feed(path: str | Path) -> Feed:
         instrument = Instrument(**about["instrument"])
     except (KeyError, TypeError, MMLabError) as error:
         raise FeedError(f"its instrument cannot be read ({error})", path=path) from None
-    return Feed(instrument, events, about.get("source", ""), about.get("report", {}))
+    feed = Feed(instrument, events, about.get("source", ""), about.get("report", {}))
+    feed.path = path.resolve()
+    return feed
 
 
 def _read(path: Path) -> tuple[dict[str, Any], pa.Table]:
