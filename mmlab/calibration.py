@@ -1,11 +1,12 @@
 """Fit the quoting models to a stretch of a feed: intensity (A, kappa), volatility (sigma) and risk aversion (gamma).
 
 Fill intensity at distance d from mid is ``A*exp(-kappa*d)``. For every distance of a grid we count the market orders
-that reached it, a side, and regress the log of the mean rate on the distance, each point weighted by its count (the
-variance of a Poisson count's log is about 1/count). The grid starts at half the median spread: closer to mid every
-order arrives, so the curve is flat there and says nothing about kappa. It ends where the tail gets thin. Where the
-market gives no slope (a large-tick book whose orders never pass the touch), kappa falls back to one over the
-half-spread, and the result says so.
+that reached it, a side, and regress the log of the mean rate on the distance. The variance of the log of a Poisson
+count n is about 1/n, and an exponential is itself only roughly right, so a point weighs ``1/(1/n + MODEL_ERROR^2)``:
+thin points count less, and the many orders that just take the touch do not decide the slope further out, where a maker
+of a fast market quotes. The grid starts at half the median spread: closer to mid every order arrives, so the curve is
+flat there and says nothing about kappa. It ends where the tail gets thin. Where the market gives no slope (a large-tick
+book whose orders hardly pass the touch), kappa falls back to one over the half-spread, and the result says so.
 
 Nothing after ``end_ns`` on the local clock is used, so a replay may trade from there on without look-ahead.
 """
@@ -38,6 +39,10 @@ TAIL = 0.01
 """The grid ends where fewer than this share of the orders at its start still arrive."""
 MAX_POINTS = 50
 """Most grid points; beyond, the step is widened."""
+MODEL_ERROR = 0.2
+"""Relative error of an exponential intensity that is put up with."""
+LEAST_FALL = math.log(2.0)
+"""Least fall of the log rate over the grid; a flatter curve rests on a handful of orders."""
 ENDLESS_S = 1e9
 """A half-life that weighs all data alike."""
 _TRADES = (int(Kind.TRADE), int(Kind.EXECUTE))
@@ -311,7 +316,7 @@ def reach_counts(orders: Array, book: Array, order_lots: int, median_spread_tick
 
 
 def fit_intensity(counts: pd.DataFrame, coverage_s: float, median_spread_ticks: float, tick_size: float) -> Fit:
-    """Regress the log of the mean rate of both sides on distance, weighted by the counts.
+    """Regress the log of the mean rate of both sides on distance.
 
     Parameters
     ----------
@@ -325,7 +330,7 @@ def fit_intensity(counts: pd.DataFrame, coverage_s: float, median_spread_ticks: 
     Returns
     -------
     Fit
-        A in 1/s, kappa in 1/price. With fewer than three distances, or a slope that is not negative:
+        A in 1/s, kappa in 1/price. With fewer than three distances, or a rate that hardly falls:
         ``kappa = 1/half-spread``, and A such that the intensity there is the rate of the orders that reach it.
     """
     used = counts[counts["used"]]
@@ -333,13 +338,14 @@ def fit_intensity(counts: pd.DataFrame, coverage_s: float, median_spread_ticks: 
     reason = f"only {len(used)} distances with {MIN_ORDERS} or more market orders: {MIN_DISTANCES} are needed"
     if len(used) >= MIN_DISTANCES:
         d, y = used["distance_ticks"].to_numpy(float) * tick_size, np.log(n / (2.0 * coverage_s))
-        d_mean, y_mean = np.average(d, weights=n), np.average(y, weights=n)
-        slope = float(np.sum(n * (d - d_mean) * (y - y_mean)) / np.sum(n * (d - d_mean) ** 2))
-        if slope < 0.0:
-            residual = np.sum(n * (y - y_mean - slope * (d - d_mean)) ** 2)
-            r2 = 1.0 - float(residual / np.sum(n * (y - y_mean) ** 2))
+        w = 1.0 / (1.0 / n + MODEL_ERROR**2)
+        d_mean, y_mean = np.average(d, weights=w), np.average(y, weights=w)
+        slope = float(np.sum(w * (d - d_mean) * (y - y_mean)) / np.sum(w * (d - d_mean) ** 2))
+        if -slope * (d[-1] - d[0]) > LEAST_FALL:
+            residual = np.sum(w * (y - y_mean - slope * (d - d_mean)) ** 2)
+            r2 = 1.0 - float(residual / np.sum(w * (y - y_mean) ** 2))
             return Fit(math.exp(y_mean - slope * d_mean), -slope, r2, "")
-        reason = "the rate does not fall with distance"
+        reason = "the rate hardly falls with distance"
     half_spread = 0.5 * median_spread_ticks * tick_size
     at_touch = float(counts["n_bid"].iloc[0] + counts["n_ask"].iloc[0])
     # with no order at all the rate is at most about one in the window

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,14 +86,14 @@ def poisson_market(
 @pytest.mark.parametrize(("A", "kappa"), [(2.0, 0.4), (5.0, 0.8), (20.0, 1.2)])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_fit_recovers_a_poisson_market(A: float, kappa: float, spread: int, seed: int) -> None:
-    """The slope of the fit is about that of the likelihood, whose standard error is kappa/sqrt(n)."""
+    """Standard error of the likelihood's kappa: kappa/sqrt(n); the regression's is about 1.7 times as large."""
     market = poisson_market(A, kappa, spread=spread, seed=seed)
     found = calibration.calibrate(market, start_ns=0, end_ns=2000 * S)
     n = found.table["n_bid"].iloc[0] + found.table["n_ask"].iloc[0]
     assert found.fallback == ""
-    assert found.kappa * 0.01 == pytest.approx(kappa, rel=5 / math.sqrt(n))
+    assert found.kappa * 0.01 == pytest.approx(kappa, rel=4 * 1.7 / math.sqrt(n))
     # A is read off at mid, spread/2 ticks before the first point: the error of the slope enters
-    assert math.log(found.A / A) == pytest.approx(0.0, abs=5 / math.sqrt(n) * (1 + kappa * spread))
+    assert math.log(found.A / A) == pytest.approx(0.0, abs=4 * 1.7 / math.sqrt(n) * (1 + kappa * spread / 2))
     assert found.r2 > 0.98
     assert found.median_spread_ticks == spread
     assert found.n_orders == market.events.size
@@ -190,14 +191,12 @@ def test_no_trade_at_all_is_survived() -> None:
     assert all(math.isfinite(x) and x > 0 for x in (found.A, found.kappa, found.sigma, found.gamma))
 
 
-@pytest.mark.parametrize("rising", [True, False])
-def test_a_slope_that_is_not_negative_falls_back(rising: bool) -> None:
-    import pandas as pd
-
-    n = np.array([20.0, 20.0, 20.0])
-    counts = pd.DataFrame({"distance_ticks": [0.5, 1.5, 2.5], "n_bid": n, "n_ask": n + rising, "used": True})
+@pytest.mark.parametrize("farthest", [20.0, 12.0, 25.0])
+def test_a_rate_that_hardly_falls_is_not_fitted(farthest: float) -> None:
+    n = np.array([20.0, 20.0, farthest])
+    counts = pd.DataFrame({"distance_ticks": [0.5, 1.5, 2.5], "n_bid": n, "n_ask": n, "used": True})
     fit = calibration.fit_intensity(counts, 100.0, 1.0, 0.1)
-    assert "does not fall" in fit.fallback
+    assert "hardly falls" in fit.fallback
     assert fit.kappa == pytest.approx(1 / 0.05)
 
 
