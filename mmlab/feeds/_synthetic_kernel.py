@@ -172,7 +172,10 @@ def fill_rates(st: Any, p: Any, lots: Array, rates: Array) -> float:
         rates[MARKET + row] = market_rate(st, p, lots, side, mispricing) + st.excitation[row]
         rates[PULL + row] = p.pull_rate * min(max(excess, 0.0), 4.0)
     rates[TOGGLE] = p.toggle_rate if running(st, FLIP) or st.toggle_lots > 0 else 0.0
-    return rates.sum()
+    total = 0.0
+    for event in range(RATES):
+        total += rates[event]
+    return total
 
 
 @kernel
@@ -369,10 +372,18 @@ def start(st: Any, p: Any, lots: Array, rng: np.random.Generator, out: Array) ->
 
 @kernel
 def act(
-    st: Any, p: Any, lots: Array, near: Array, rates: Array, rng: np.random.Generator, out: Array, single: bool
+    st: Any,
+    p: Any,
+    lots: Array,
+    near: Array,
+    rates: Array,
+    total: float,
+    rng: np.random.Generator,
+    out: Array,
+    single: bool,
 ) -> None:
     """Draw the type of the event whose time has come, and carry it out; with `single`, only one-row events."""
-    choice = rng.random() * rates.sum()
+    choice = rng.random() * total
     event = 0
     while event < RATES - 1 and choice >= rates[event]:
         choice -= rates[event]
@@ -423,12 +434,13 @@ def generate(
         if single and not exactly:
             break
         total = fill_rates(st, p, lots, rates)
-        st.excitation_then[:] = st.excitation
+        st.excitation_then[0] = st.excitation[0]
+        st.excitation_then[1] = st.excitation[1]
         advance(st, p, rng, rng.standard_exponential() / total)
         if not single:
             clock_rows(st, p, rng, out)
             episodes(st, p, rng)
         if st.muted and (single or not running(st, LOSS)):
             recover(st, p, lots, rng, out)
-        act(st, p, lots, near, rates, rng, out, single)
+        act(st, p, lots, near, rates, total, rng, out, single)
     return st.rows
