@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from mmlab.events import Kind
-from mmlab.kernels.book import scan
 from mmlab.kernels.policy import kernel
 
 Array = np.ndarray[Any, Any]
@@ -66,6 +65,16 @@ SYNTHETIC_STATE = np.dtype(
 def row_of(side: int) -> int:
     """Row of the level array: 0 for bid, 1 for ask."""
     return (1 - side) >> 1
+
+
+@kernel
+def scan(levels: Array, index: int, step: int) -> int:
+    """First index from `index` on, in direction `step`, that holds size; -1 if none."""
+    while 0 <= index < levels.size:
+        if levels[index] > 0:
+            return index
+        index += step
+    return -1
 
 
 @kernel
