@@ -291,12 +291,13 @@ def inventory_ratio(q: Any, st: Any) -> float:
 def clock(q: Any, st: Any, t_ns: int) -> None:
     """Let time pass for everything that integrates or counts by the second."""
     pnl_advance(st.pnl, t_ns)
-    second = t_ns // NS_PER_S
-    if second > st.message_second:
-        for k in range(max(st.message_second + 1, second - 59), second + 1):
-            st.message_ring[k % 60] = st.messages
-        st.message_second = second
     st.now_ns = t_ns
+    if t_ns < st.next_second_ns:
+        return
+    second = t_ns // NS_PER_S
+    for k in range(max(st.message_second + 1, second - 59), second + 1):
+        st.message_ring[k % 60] = st.messages
+    st.message_second, st.next_second_ns = second, (second + 1) * NS_PER_S
 
 
 @kernel
@@ -315,8 +316,7 @@ def next_deadline(p: Array, s: Array) -> int:
 @kernel
 def work_out_deadline(q: Any, st: Any, t_ns: int) -> int:
     """The next whole second, or sooner if a gate changes by itself before."""
-    deadline = (t_ns // NS_PER_S + 1) * NS_PER_S
-    deadline = min(deadline, kill_deadline(q, st, t_ns))
+    deadline = min(st.next_second_ns, kill_deadline(q, st, t_ns))
     deadline = sooner(deadline, flip_deadline(q.flip, st.flip, t_ns), t_ns)
     deadline = sooner(deadline, ladder_deadline(q.ladder, st.ladder, inventory_ratio(q, st)), t_ns)
     deadline = sooner(deadline, exit_deadline(q.age_exit, st.exit, exit_age_at(q, st, t_ns), st.account.position_lots), t_ns)

@@ -66,7 +66,7 @@ def trip(
     log_gate(
         st.gates, t_ns, which, LATCH if latch else TRIP, side, value, limit, n, duration_ns / NS_PER_S, sw.until_ns
     )
-    st.dirty = 1
+    st.dirty, st.tripped = 1, 1
 
 
 @kernel
@@ -236,6 +236,8 @@ def book_fresh(p: Any, st: Any, t_ns: int) -> bool:
 @kernel
 def release_world(p: Any, st: Any, t_ns: int) -> int:
     """Re-arm the global switches if none is running; return the `Reason` bits of those that still block."""
+    if st.tripped == 0:
+        return 0
     blocked, running = 0, False
     for which in range(WORLD_SWITCHES):
         sw = st.world[which]
@@ -243,6 +245,8 @@ def release_world(p: Any, st: Any, t_ns: int) -> int:
             blocked |= 1 << (which + REASON_SHIFT)
             if switch_running(sw, t_ns) or not cause_gone(p, st, which, t_ns):
                 running = True
+    if blocked == 0:
+        st.tripped = st.side[0].toxic.active | st.side[0].burst.active | st.side[1].toxic.active | st.side[1].burst.active
     if blocked == 0 or running:
         return blocked
     if not book_fresh(p, st, t_ns):
@@ -261,6 +265,8 @@ def release_world(p: Any, st: Any, t_ns: int) -> int:
 @kernel
 def release_side(p: Any, st: Any, k: int, t_ns: int) -> int:
     """Re-arm the switches of side `k` if none is running; return the `Reason` bits of those that still block."""
+    if st.tripped == 0:
+        return 0
     side = st.side[k]
     blocked = (TOXIC_REASON if side.toxic.active else 0) | (BURST_REASON if side.burst.active else 0)
     if blocked == 0 or switch_running(side.toxic, t_ns) or switch_running(side.burst, t_ns):

@@ -14,7 +14,7 @@ SECONDS = 3600 + 1
 PNL = np.dtype(
     [
         ("net", "f8", (SECONDS,)), ("volume", "f8", (SECONDS,)), ("square_s", "f8", (SECONDS,)), ("first_s", "i8"),
-        ("second", "i8"), ("now_ns", "i8"), ("last_net", "f8"), ("last_volume", "f8"), ("position", "f8"),
+        ("second", "i8"), ("next_second_ns", "i8"), ("now_ns", "i8"), ("last_net", "f8"), ("last_volume", "f8"), ("position", "f8"),
         ("square_total_s", "f8"), ("start_ns", "i8"), ("start_net", "f8"), ("start_volume", "f8"), ("start_square_s", "f8"),
     ],
     align=True,
@@ -29,16 +29,17 @@ def pnl_advance(w: Any, t_ns: int) -> None:
     if w.now_ns == 0:
         w.now_ns, w.second = t_ns, t_ns // NS_PER_S
         w.first_s = w.second + 1
+        w.next_second_ns = w.first_s * NS_PER_S
         return
-    second = t_ns // NS_PER_S
-    if second > w.second:
-        square = w.position * w.position
+    square = w.position * w.position
+    if t_ns >= w.next_second_ns:
+        second = t_ns // NS_PER_S
         for k in range(max(w.second + 1, second - SECONDS + 1), second + 1):
             i = k % SECONDS
             w.net[i], w.volume[i] = w.last_net, w.last_volume
             w.square_s[i] = w.square_total_s + square * ((k * NS_PER_S - w.now_ns) / NS_PER_S)
-        w.second = second
-    w.square_total_s += w.position * w.position * ((t_ns - w.now_ns) / NS_PER_S)
+        w.second, w.next_second_ns = second, (second + 1) * NS_PER_S
+    w.square_total_s += square * ((t_ns - w.now_ns) / NS_PER_S)
     w.now_ns = t_ns
 
 

@@ -47,7 +47,7 @@ STATE = np.dtype(
         ("side", SIDE, (2,)), ("vol", VOL), ("flip", FLIP_GATE_STATE), ("ladder", LADDER_STATE), ("exit", AGE_EXIT_STATE),
         ("account", ACCOUNT), ("net", "f8"), ("peak", "f8"), ("age", AGE), ("lots", LOTS), ("pnl", PNL),
         ("world", SWITCH, (WORLD_SWITCHES,)), ("refused_ns", "i8", (WORLD_SWITCHES,)), ("refusals", "i8", (WORLD_SWITCHES,)),
-        ("refusing", "i8", (WORLD_SWITCHES,)), ("calm_since_ns", "i8"), ("blocked", "i8"),
+        ("refusing", "i8", (WORLD_SWITCHES,)), ("calm_since_ns", "i8"), ("blocked", "i8"), ("tripped", "i8"), ("next_second_ns", "i8"),
         ("live_orders", "i8"), ("messages", "i8"), ("message_ring", "i8", (60,)), ("message_second", "i8"),
         ("exit_live", "i8"), ("market_volume", "f8"),
         ("quotes", QUOTE, (2 * MAX_RUNGS,)), ("metric", METRIC), ("metric_second", "i8"), ("gates", GATE_LOG),
