@@ -161,17 +161,29 @@ def fill_rates(ns: Array, window_ns: int, percentile: float, last: int, rate: Ar
 
 @kernel
 def flip_table(
-    ns: Array, reference: Array, gap: Array, min_move: float, window_ns: int, f: Any, flip: Array, count: Array
+    ns: Array, reference: Array, gaps: Array, min_move: float, window_ns: int, f: Any, flip: Array, count: Array
 ) -> None:
-    """Flips over arrays of batches; `gap` marks rows at which the book was lost.
+    """Flips over arrays of batches.
 
-    `f` is a zeroed `FLIP` row, of which only the anchor and direction are used.
+    Parameters
+    ----------
+    ns, reference : ndarray, shape (n,)
+        Time of each batch, ascending, and the reference after it.
+    gaps : ndarray of int64
+        Rows without a book, ascending, then one past the end (`markout_table.gap_rows`).
+    min_move : float
+        In price.
+    f : FLIP row
+        Zeroed; only its anchor and direction are used.
+    flip, count : ndarray of bool and int64, shape (n,)
+        `flip` zeroed. Written: whether the row completes a flip, and flips in ``(t - window_ns, t]``.
     """
     times = np.zeros(ns.size, np.int64)
-    n, first = 0, 0
+    n, first, gap = 0, 0, 0
     for i in range(ns.size):
-        if gap[i]:
+        if gaps[gap] == i:
             flip_reset(f)
+            gap += 1
         elif not np.isnan(reference[i]) and flip_move(f, reference[i], min_move):
             flip[i] = True
             times[n] = ns[i]

@@ -115,3 +115,53 @@ def lots_age_s(book: Any, t_ns: int) -> float:
     if book.open_lots <= 0.0:
         return 0.0
     return book.age_lot_s / book.open_lots + (t_ns - book.now_ns) / NS_PER_S
+
+
+@kernel
+def age_table(
+    ns: Array,
+    signed_lots: Array,
+    per_long: float,
+    per_short: float,
+    flat_band: float,
+    a: Any,
+    age: Array,
+    lot_age: Array,
+) -> None:
+    """Inventory age and lot age just after each fill.
+
+    Parameters
+    ----------
+    ns, signed_lots : ndarray of int64, shape (n,)
+        Fills, ascending in time; > 0 bought.
+    per_long, per_short : float
+        Lots at which the inventory ratio is 1, long and short.
+    a : AGE row
+        Zeroed.
+    age, lot_age : ndarray of float64, shape (n,)
+        Written, in seconds.
+    """
+    lots = np.zeros(ns.size, np.int64)
+    times = np.zeros(ns.size, np.int64)
+    first, n, position, aged = 0, 0, 0, 0.0
+    for i in range(ns.size):
+        if i > 0:
+            aged += abs(position) * ((ns[i] - ns[i - 1]) / NS_PER_S)
+        left = signed_lots[i]
+        while first < n and (lots[first] > 0) != (left > 0) and left != 0:
+            part = min(abs(left), abs(lots[first]))
+            sign = 1 if left > 0 else -1
+            aged -= part * ((ns[i] - times[first]) / NS_PER_S)
+            lots[first] += sign * part
+            left -= sign * part
+            if lots[first] == 0:
+                first += 1
+        if left != 0:
+            lots[n], times[n] = left, ns[i]
+            n += 1
+        if first == n:
+            aged = 0.0
+        position += signed_lots[i]
+        age_update(a, ns[i], position / (per_long if position >= 0 else per_short), flat_band)
+        age[i] = age_s(a, ns[i])
+        lot_age[i] = aged / abs(position) if position != 0 else 0.0

@@ -1,8 +1,8 @@
 """Markouts online: hits wait for the mid one horizon later, then join a rolling window (`terms.md`, Fill metrics).
 
-One `MARKOUT` record a side. The order of calls at a book event (GAP and SNAPSHOT_BEGIN are book events too):
-`markout_advance` *before* the event takes effect, then, if it loses the book, `markout_gap`. Fills are registered with
-`markout_fill` when they become known, in any order.
+`markout_table` has the same over arrays. One `MARKOUT` record a side. At a book event (GAP and SNAPSHOT_BEGIN are book
+events too) call `markout_advance` *before* the event takes effect, then, if it loses the book, `markout_gap`. Fills are
+registered with `markout_fill` when they become known, in any order.
 
 A hit whose interval touches a GAP, whose reference is too old, or which became known after its horizon had passed is
 completed as NaN: counted in ``nan``, not in the window. A gap lasts until the first book event with a mid.

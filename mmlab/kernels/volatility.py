@@ -54,10 +54,12 @@ VOL = np.dtype(
 @kernel
 def vol_clock(v: Any, clock_ns: int, half_life_s: float) -> None:
     """Take the clock and half-life, which may change while running."""
+    if v.clock_ns != clock_ns:
+        v.sampled = 0
+        v.next_ns = -(-v.next_ns // clock_ns) * clock_ns
     if v.clock_ns != clock_ns or v.half_life_s != half_life_s:
         v.clock_ns, v.half_life_s = clock_ns, half_life_s
         v.log_decay = -math.log(2.0) * (clock_ns / NS_PER_S) / half_life_s
-        v.sampled = 0
 
 
 @kernel
@@ -116,7 +118,7 @@ def vol_until(v: Any, end_ns: int) -> None:
         mark = -(-v.next_ns // MEDIAN_EVERY_NS) * MEDIAN_EVERY_NS
         count = -(-(min(end_ns, mark + 1) - v.next_ns) // v.clock_ns)
         vol_points(v, count)
-        if v.next_ns - v.clock_ns == mark:
+        if v.next_ns > mark:
             vol_remember(v)
 
 
