@@ -1,0 +1,276 @@
+"""The tables of a run: one schema for arrays (kernels), DataFrames (edge) and files, lossless both ways.
+
+An edge table holds every field of its record as it is (times in ns, prices in ticks, sizes in lots) and, beside them,
+what a reader wants: the UTC time, prices in quote currency, sizes in base currency, names instead of codes. Only the
+record's own fields are read back from a file, so nothing is lost by rounding.
+
+    record (ndarray)  --to_frame-->  DataFrame            --edge_table-->  Arrow table  -->  Parquet, CSV
+                      <-----------------------------------from_arrow-----  Arrow table  <--
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from mmlab.events import (
+    BID,
+    DECISION,
+    FILL,
+    GATE,
+    METRIC,
+    NO_PRICE,
+    ORDER,
+    TARGET,
+    FillKind,
+    GateAction,
+    Liquidity,
+    OrderReason,
+    OrderState,
+    Switch,
+)
+
+Array = np.ndarray[Any, Any]
+
+MARKOUT = np.dtype(
+    [
+        ("fill", "i8"),
+        ("hit_id", "i8"),
+        ("exch_ns", "i8"),
+        ("side", "i1"),
+        ("horizon_ns", "i8"),
+        ("spread_capture_bps", "f8"),
+        ("adverse_bps", "f8"),
+        ("markout_bps", "f8"),
+        ("net_markout_bps", "f8"),
+    ],
+    align=True,
+)
+"""One row a fill and horizon, when complete: ``fill`` is the row of the run's `FILL` table, ``exch_ns`` its time."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Steps of the market, which turn ticks and lots into prices and sizes."""
+
+    tick_size: float
+    lot_size: float
+
+
+@dataclass(frozen=True)
+class Schema:
+    """How one record shows at the edge.
+
+    Parameters
+    ----------
+    dtype : dtype
+        The record.
+    time : str
+        Field that becomes the UTC index.
+    prices, sizes : dict
+        Field in ticks (lots) -> name of its column in quote (base) currency.
+    codes : dict
+        Field -> enum whose lower-case names replace its numbers.
+    """
+
+    dtype: np.dtype[Any]
+    time: str
+    prices: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, str] = field(default_factory=dict)
+    codes: Mapping[str, type[IntEnum]] = field(default_factory=dict)
+
+
+SCHEMAS = {
+    "fills": Schema(
+        FILL,
+        "exch_ns",
+        {"price_ticks": "price"},
+        {
+            "size_lots": "size",
+            "position_before_lots": "inventory_before",
+            "position_after_lots": "inventory_after",
+        },
+        {"liquidity": Liquidity, "fill_kind": FillKind},
+    ),
+    "orders": Schema(
+        ORDER,
+        "local_ns",
+        {"price_ticks": "price"},
+        {"size_lots": "size", "filled_lots": "filled"},
+        {"state": OrderState, "reason": OrderReason},
+    ),
+    "decisions": Schema(
+        DECISION,
+        "local_ns",
+        {"bid_ticks": "bid", "ask_ticks": "ask"},
+        {"bid_lots": "bid_size", "ask_lots": "ask_size", "position_lots": "position"},
+    ),
+    "gates": Schema(GATE, "local_ns", codes={"switch": Switch, "action": GateAction}),
+    "metrics": Schema(METRIC, "local_ns", {}, {"position_lots": "position"}),
+    "markouts": Schema(MARKOUT, "exch_ns"),
+}
+SIDES = {BID: "bid", -BID: "ask", 0: "both"}
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """The tables of a run as a driver writes them: `FILL`, `ORDER`, `DECISION`, `TARGET`, `GATE`, `METRIC`."""
+
+    fills: Array
+    orders: Array
+    decisions: Array
+    targets: Array
+    gates: Array
+    metrics: Array
+
+
+def price_decimals(step: float) -> int:
+    """Decimals that show every multiple of `step` exactly."""
+    exponent = Decimal(repr(float(step))).normalize().as_tuple().exponent
+    return max(0, -int(exponent))
+
+
+def to_frame(name: str, rows: Array, scale: Scale) -> pd.DataFrame:
+    """Edge form of a record array, indexed by UTC time.
+
+    Parameters
+    ----------
+    name : str
+        Key of `SCHEMAS`.
+    rows : ndarray, shape (n,)
+        Its dtype is the schema's.
+    scale : Scale
+        Steps of the market.
+
+    Returns
+    -------
+    DataFrame
+        Edge columns first, then the record's own integers; one row a record, index ``time`` (UTC).
+    """
+    schema = SCHEMAS[name]
+    edge: dict[str, Any] = {}
+    raw: dict[str, Any] = {}
+    for column in schema.dtype.names or ():
+        values = np.ascontiguousarray(rows[column])
+        if column == "side":
+            edge[column] = _names(values, SIDES)
+        elif column in schema.codes:
+            edge[column] = _names(values, {member.value: member.name.lower() for member in schema.codes[column]})
+        elif column in schema.prices:
+            edge[schema.prices[column]] = _scaled(values, scale.tick_size)
+            raw[column] = values
+        elif column in schema.sizes:
+            edge[schema.sizes[column]] = _scaled(values, scale.lot_size)
+            raw[column] = values
+        elif column.endswith("_ns"):
+            raw[column] = values
+        else:
+            edge[column] = values
+    index = pd.DatetimeIndex(pd.to_datetime(np.ascontiguousarray(rows[schema.time]), utc=True), name="time")
+    return pd.DataFrame({**edge, **raw}, index=index)
+
+
+def _names(codes: Array, names: Mapping[int, str]) -> Any:
+    if not codes.size:
+        return pd.array([], dtype="str")
+    low = min(names)
+    lookup = np.array([names.get(code, str(code)) for code in range(low, max(names) + 1)])
+    return pd.array(lookup[codes.astype(np.int64) - low], dtype="str")
+
+
+def _scaled(values: Array, step: float) -> Array:
+    scaled = np.round(values * step, price_decimals(step))
+    return np.where(values == NO_PRICE, np.nan, scaled)
+
+
+def edge_table(name: str, rows: Array, scale: Scale) -> pa.Table:
+    """Arrow form of `to_frame`, the UTC time as first column and NaN as null."""
+    frame = to_frame(name, rows, scale)
+    return pa.Table.from_pandas(frame.reset_index(), preserve_index=False).replace_schema_metadata(None)
+
+
+def from_arrow(name: str, table: pa.Table) -> Array:
+    """Record array of an edge table.
+
+    Raises
+    ------
+    ValueError
+        A column is missing, or holds a name that its enum does not know.
+    """
+    schema = SCHEMAS[name]
+    missing = [column for column in schema.dtype.names or () if column not in table.column_names]
+    if missing:
+        raise ValueError(f"column {missing[0]!r} is missing")
+    rows = np.zeros(table.num_rows, schema.dtype)
+    for column in schema.dtype.names or ():
+        if column == "side":
+            rows[column] = _codes(table[column], {text: code for code, text in SIDES.items()})
+        elif column in schema.codes:
+            rows[column] = _codes(table[column], {member.name.lower(): member.value for member in schema.codes[column]})
+        else:
+            rows[column] = table[column].to_numpy(zero_copy_only=False)
+    return rows
+
+
+def _codes(column: pa.ChunkedArray, codes: Mapping[str, int]) -> list[int]:
+    encoded = column.combine_chunks().dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    unknown = [name for name in names if name not in codes]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is not one of {sorted(codes)}")
+    return np.array([codes[name] for name in names] or [0])[encoded.indices.to_numpy(zero_copy_only=False)]
+
+
+def csv_types(name: str) -> dict[str, pa.DataType]:
+    """Arrow types of a table's own fields, for a CSV reader, which must not guess them."""
+    schema = SCHEMAS[name]
+    text = {"side", *schema.codes}
+    return {
+        column: pa.string() if column in text else pa.from_numpy_dtype(schema.dtype[column])
+        for column in schema.dtype.names or ()
+    }
+
+
+_TARGET_FIELDS = ("side", "rung", "flags", "price_ticks", "size_lots")
+
+
+def with_targets(table: pa.Table, decisions: Array, targets: Array) -> pa.Table:
+    """Add the column ``target``: the quotes each decision wanted, a list of structs."""
+    counts = decisions["targets"].astype(np.int64)
+    offsets = np.concatenate(([0], np.cumsum(counts)))
+    rows = np.repeat(decisions["first_target"] - offsets[:-1], counts) + np.arange(offsets[-1])
+    chosen = targets[rows]
+    struct = pa.StructArray.from_arrays(
+        [pa.array(np.ascontiguousarray(chosen[name])) for name in _TARGET_FIELDS], names=list(_TARGET_FIELDS)
+    )
+    quotes = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), struct)
+    return table.append_column("target", quotes)
+
+
+def split_targets(decisions: Array, table: pa.Table) -> tuple[Array, Array]:
+    """`DECISION` and `TARGET` arrays of a table made by `with_targets`, targets in the order of their decisions."""
+    flat = table["target"].combine_chunks().flatten()
+    targets = np.zeros(len(flat), TARGET)
+    for name in _TARGET_FIELDS:
+        targets[name] = flat.field(name).to_numpy(zero_copy_only=False)
+    decisions["first_target"] = np.concatenate(([0], np.cumsum(decisions["targets"])[:-1])) if decisions.size else 0
+    return decisions, targets
+
+
+def record_to_dict(row: Any) -> dict[str, Any]:
+    """Plain nested values of one record (a one-row array, or a row of one)."""
+    row = row[0] if getattr(row, "ndim", 0) else row
+    return {name: _plain(row[name]) for name in row.dtype.names}
+
+
+def _plain(value: Any) -> Any:
+    if getattr(value, "dtype", None) is not None and value.dtype.names:
+        return record_to_dict(value)
+    return value.tolist() if isinstance(value, np.ndarray) else value.item()
