@@ -4,9 +4,10 @@ Fill intensity at distance d from mid is ``A*exp(-kappa*d)``. For every distance
 that reached it, a side, and regress the log of the mean rate on the distance. The variance of the log of a Poisson
 count n is about 1/n, and an exponential is itself only roughly right, so a point weighs ``1/(1/n + MODEL_ERROR^2)``:
 thin points count less, and the many orders that just take the touch do not decide the slope further out, where a maker
-of a fast market quotes. The grid starts at half the median spread: closer to mid every order arrives, so the curve is
-flat there and says nothing about kappa. It ends where the tail gets thin. Where the market gives no slope (a large-tick
-book whose orders hardly pass the touch), kappa falls back to one over the half-spread, and the result says so.
+of a fast market quotes. The grid starts at the distance that nine in ten orders reach: closer to mid, inside the
+spread, the curve is flat and says nothing about kappa. It ends where the tail gets thin. Where the market gives no
+slope (a large-tick book whose orders hardly pass the touch), kappa falls back to one over the half-spread, and the
+result says so.
 
 Nothing after ``end_ns`` on the local clock is used, so a replay may trade from there on without look-ahead.
 """
@@ -24,7 +25,7 @@ import pandas as pd
 from mmlab.errors import FeedError
 from mmlab.events import NS_PER_MS, NS_PER_S, Kind
 from mmlab.instrument import Instrument
-from mmlab.kernels.intensity import MARKET_ORDER, NO_DISTANCE, merge_market_orders, order_distances
+from mmlab.kernels.intensity import NO_DISTANCE, book_intervals_ns, distances_half_ticks, market_orders, reached
 from mmlab.kernels.policy import one_row
 from mmlab.kernels.volatility import VOL, vol_series, vol_sigma, vol_timer
 
@@ -35,8 +36,10 @@ MIN_DISTANCES = 3
 """Fewest grid points that make a regression."""
 MIN_ORDERS = 5
 """Fewest market orders that make a grid point."""
+HEAD = 0.1
+"""The grid starts at the distance that all but this share of the orders reach."""
 TAIL = 0.01
-"""The grid ends where fewer than this share of the orders at its start still arrive."""
+"""It ends at the distance that only this share reaches."""
 MAX_POINTS = 50
 """Most grid points; beyond, the step is widened."""
 MODEL_ERROR = 0.2
@@ -45,7 +48,6 @@ LEAST_FALL = math.log(2.0)
 """Least fall of the log rate over the grid; a flatter curve rests on a handful of orders."""
 ENDLESS_S = 1e9
 """A half-life that weighs all data alike."""
-_TRADES = (int(Kind.TRADE), int(Kind.EXECUTE))
 
 
 class FeedLike(Protocol):
@@ -87,7 +89,7 @@ class Calibration:
     median_spread_ticks: float
     """Time-weighted median spread."""
     median_interval_ns: float
-    """Between the changes of the best quotes, local clock."""
+    """Between venue messages about the book, local clock; NaN with fewer than two."""
     p99_interval_ns: float
     start_ns: int
     """Start of the window, local clock."""
@@ -182,17 +184,6 @@ def warmup_end_ns(
     return max(end, enough)
 
 
-def market_orders(events: Array) -> Array:
-    """Market orders of a stretch of events: trades of one side and exchange time, at their worst price.
-
-    Returns
-    -------
-    ndarray of MARKET_ORDER, shape (m,)
-    """
-    out = np.zeros(int(np.count_nonzero(np.isin(events["kind"], _TRADES))), MARKET_ORDER).view(np.recarray)
-    return np.asarray(out[: merge_market_orders(events.view(np.recarray), out)])
-
-
 def calibrate_arrays(
     book: Array, events: Array, instrument: Instrument, *, start_ns: int, end_ns: int, clock_ms: float = 100.0,
     half_life_s: float = 60.0, order_lots: int = 1, model: Model = "glft", reservation_ticks: float = 0.5,
@@ -243,7 +234,7 @@ def calibrate_arrays(
     mid = 0.5 * (int(last["bid_ticks"]) + int(last["ask_ticks"])) * tick
 
     orders = market_orders(window)
-    counts = reach_counts(orders, rows, order_lots, median_spread)
+    counts = reach_counts(orders, rows, order_lots)
     fit = fit_intensity(counts, coverage_s, median_spread, tick)
     sigma, sigma_ewma = (
         volatility(rows, tick, end_ns, clock_ms=clock_ms, half_life_s=half_life)
@@ -255,7 +246,7 @@ def calibrate_arrays(
         gamma = gamma_for_skew_glft(skew, sigma, fit.A, fit.kappa, fee)
     else:
         gamma = gamma_for_skew_avellaneda_stoikov(skew, sigma, horizon_s)
-    changes = np.diff(rows["local_ns"])
+    intervals = book_intervals_ns(window)
     return Calibration(
         A=fit.A,
         kappa=fit.kappa,
@@ -270,8 +261,8 @@ def calibrate_arrays(
         buys_per_s=_rate(int(np.count_nonzero(orders["side"] > 0)), end_ns - start_ns),
         sells_per_s=_rate(int(np.count_nonzero(orders["side"] < 0)), end_ns - start_ns),
         median_spread_ticks=median_spread,
-        median_interval_ns=float(np.median(changes)) if changes.size else math.nan,
-        p99_interval_ns=float(np.percentile(changes, 99)) if changes.size else math.nan,
+        median_interval_ns=float(np.median(intervals)) if intervals.size else math.nan,
+        p99_interval_ns=float(np.percentile(intervals, 99)) if intervals.size else math.nan,
         start_ns=start_ns,
         end_ns=end_ns,
         coverage_s=coverage_s,
@@ -280,7 +271,7 @@ def calibrate_arrays(
     )
 
 
-def reach_counts(orders: Array, book: Array, order_lots: int, median_spread_ticks: float) -> pd.DataFrame:
+def reach_counts(orders: Array, book: Array, order_lots: int) -> pd.DataFrame:
     """How many market orders reached each distance of the grid.
 
     Parameters
@@ -290,27 +281,24 @@ def reach_counts(orders: Array, book: Array, order_lots: int, median_spread_tick
         Rows that prevail for those orders.
     order_lots : int
         Size of one of our orders; a smaller market order counts in part.
-    median_spread_ticks : float
-        The grid starts at half of it.
 
     Returns
     -------
     pandas.DataFrame
         ``distance_ticks, n_bid, n_ask, used``: buyers reach asks, sellers bids.
     """
-    half_ticks = np.empty(orders.size, np.int64)
-    order_distances(orders.view(np.recarray), book.view(np.recarray), half_ticks)
+    half_ticks = distances_half_ticks(orders, book)
     known = half_ticks != NO_DISTANCE
     distance, side = half_ticks[known], orders["side"][known]
     weight = np.minimum(orders["size_lots"][known] / order_lots, 1.0)
-    first = max(1, round(median_spread_ticks))
-    in_reach = np.sort(distance[distance >= first])
+    in_reach = np.sort(distance[distance > 0])
+    first = int(in_reach[int(HEAD * in_reach.size)]) if in_reach.size else 1
     # Poisson noise and book quirks rule the far tail, where no one quotes
     enough = max(MIN_ORDERS, math.ceil(TAIL * in_reach.size))
     farthest = int(in_reach[-enough]) if in_reach.size >= enough else first
     step = 2 * max(1, math.ceil((farthest - first) / 2 / MAX_POINTS))  # whole ticks: prices lie a tick apart
     grid = np.arange(first, max(farthest, first) + 1, step)
-    counts = {name: _reached(distance, weight * (side == s), grid) for name, s in (("n_bid", -1), ("n_ask", 1))}
+    counts = {name: reached(distance, weight * (side == s), grid) for name, s in (("n_bid", -1), ("n_ask", 1))}
     total = counts["n_bid"] + counts["n_ask"]
     return pd.DataFrame({"distance_ticks": grid / 2, **counts, "used": total >= MIN_ORDERS})
 
@@ -331,7 +319,7 @@ def fit_intensity(counts: pd.DataFrame, coverage_s: float, median_spread_ticks: 
     -------
     Fit
         A in 1/s, kappa in 1/price. With fewer than three distances, or a rate that hardly falls:
-        ``kappa = 1/half-spread``, and A such that the intensity there is the rate of the orders that reach it.
+        ``kappa = 1/(half the median spread)``, and A such that the intensity at the first distance is the rate there.
     """
     used = counts[counts["used"]]
     n = (used["n_bid"] + used["n_ask"]).to_numpy(float)
@@ -346,11 +334,11 @@ def fit_intensity(counts: pd.DataFrame, coverage_s: float, median_spread_ticks: 
             r2 = 1.0 - float(residual / np.sum(w * (y - y_mean) ** 2))
             return Fit(math.exp(y_mean - slope * d_mean), -slope, r2, "")
         reason = "the rate hardly falls with distance"
-    half_spread = 0.5 * median_spread_ticks * tick_size
-    at_touch = float(counts["n_bid"].iloc[0] + counts["n_ask"].iloc[0])
+    kappa, first = 2.0 / (median_spread_ticks * tick_size), counts.iloc[0]
     # with no order at all the rate is at most about one in the window
-    rate = max(at_touch, 1.0) / (2.0 * coverage_s)
-    return Fit(rate * math.e, 1.0 / half_spread, math.nan, f"{reason}; kappa is 1/(half the median spread)")
+    rate = max(float(first["n_bid"] + first["n_ask"]), 1.0) / (2.0 * coverage_s)
+    A = rate * math.exp(kappa * float(first["distance_ticks"]) * tick_size)
+    return Fit(A, kappa, math.nan, f"{reason}; kappa is 1/(half the median spread)")
 
 
 def volatility(
@@ -397,13 +385,6 @@ def gamma_for_skew_glft(skew: float, sigma: float, A: float, kappa: float, fee: 
 def _window(events: Array, start_ns: int, end_ns: int) -> Array:
     """Rows with local time in ``(start_ns, end_ns]``; a view."""
     return events[bisect_right(events["local_ns"], start_ns) : bisect_right(events["local_ns"], end_ns)]
-
-
-def _reached(distance: Array, weight: Array, grid: Array) -> Array:
-    """Sum of the weights of the distances >= each grid point."""
-    order = np.argsort(distance, kind="stable")
-    from_the_end = np.append(np.cumsum(weight[order][::-1])[::-1], 0.0)
-    return from_the_end[np.searchsorted(distance[order], grid, side="left")]
 
 
 def _weighted_median(values: Array, weights: Array) -> float:

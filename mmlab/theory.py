@@ -19,6 +19,7 @@ import pandas as pd
 
 from mmlab.errors import ConfigError
 from mmlab.kernels.model_simulation import OUTCOME, TRACE, simulate_path, simulate_paths
+from mmlab.kernels.policy import records
 from mmlab.kernels.quoting_models import (
     avellaneda_stoikov_quotes,
     base_half_spread,
@@ -144,7 +145,7 @@ def simulate(
     if paths < 0:
         raise ConfigError(f"simulate: paths = {paths}: must be >= 0")
     market, quotes = _market(s0, T, sigma, dt, k, A), _strategy_arrays(gamma, strategy, T, sigma, dt, k)
-    outcome = np.zeros(paths, OUTCOME).view(np.recarray)
+    outcome = records(np.zeros(paths, OUTCOME))
     simulate_paths(np.random.default_rng(seed), *market, *quotes, outcome, _trace(0))
     return pd.DataFrame({name: outcome[name] for name in OUTCOME.names or ()})
 
@@ -167,7 +168,7 @@ def sample_path(
         A parameter is out of range.
     """
     market, quotes = _market(s0, T, sigma, dt, k, A), _strategy_arrays(gamma, strategy, T, sigma, dt, k)
-    trace, outcome = _trace(quotes[0].size), np.zeros(1, OUTCOME).view(np.recarray)
+    trace, outcome = _trace(quotes[0].size), records(np.zeros(1, OUTCOME))
     simulate_path(np.random.default_rng(seed), *market, *quotes, outcome, 0, trace)
     times = pd.Index(dt * np.arange(trace.size), name="t")
     return pd.DataFrame({name: trace[name] for name in TRACE.names or ()}, index=times)
@@ -196,7 +197,7 @@ def _strategy_arrays(
 
 
 def _trace(steps: int) -> Array:
-    return np.zeros(steps, TRACE).view(np.recarray)
+    return records(np.zeros(steps, TRACE))
 
 
 def _check(

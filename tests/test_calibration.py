@@ -12,14 +12,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mmlab
 from mmlab import calibration
 from mmlab.errors import FeedError
 from mmlab.events import BOOK, EVENT, NO_PRICE, Kind
 from mmlab.instrument import Instrument
+from mmlab.kernels.intensity import book_intervals_ns, market_orders
 from mmlab.kernels.quoting_models import glft_coefficients_net
+from tests.conftest import shared_data
 
 Array = np.ndarray[Any, Any]
 S = 1_000_000_000
+RECORDINGS = {
+    "coin-m": ("hftbacktest", [f"binance_hftbacktest_raw/cm_btcusd_perp_2024080{day}.gz" for day in (8, 9)]),
+    "usd-m": ("hftbacktest", ["binance_hftbacktest_raw/usdm_btcusdt_20240808.gz"]),
+    "spot": ("hftbacktest", [f"binance_hftbacktest_raw/spot_btcusdt_2024080{day}.gz" for day in (8, 9)]),
+    "nexo": (
+        "hftbacktest",
+        [f"binance_spot_nexousdt_2024-07/nexousdt_202407{day}.dat.gz" for day in (23, 24, 25)],
+    ),
+    "amzn": ("lobster", ["lobster_2012-06-21/LOBSTER_SampleFile_AMZN_2012-06-21_5.zip"]),
+}
 LATENCY_NS = 3_000_000
 
 
@@ -141,7 +154,7 @@ def test_counts_agree_with_a_plain_twin(seed: int, n: int, spread: int) -> None:
     bid = rng.integers(97, 102, 8)
     table = book_rows(np.sort(rng.integers(0, 20, 8)), bid, bid + spread)
     table["valid"] = rng.random(8) < 0.8
-    counts = calibration.reach_counts(calibration.market_orders(events), table, 1, float(spread))
+    counts = calibration.reach_counts(market_orders(events), table, 1)
     expected = twin_counts(events, table, counts["distance_ticks"].to_numpy())
     assert counts["n_ask"].tolist() == expected[1]
     assert counts["n_bid"].tolist() == expected[-1]
@@ -152,7 +165,7 @@ def test_small_market_orders_count_in_part() -> None:
     events = trade_rows(
         np.array([10, 20, 20, 30]), np.array([1, 1, 1, -1]), np.array([100, 100, 100, 99]), np.array([1, 2, 1, 9])
     )
-    counts = calibration.reach_counts(calibration.market_orders(events), table, 4, 1.0)
+    counts = calibration.reach_counts(market_orders(events), table, 4)
     assert counts["n_ask"].iloc[0] == 1 / 4 + 3 / 4
     assert counts["n_bid"].iloc[0] == 1.0
 
@@ -237,6 +250,18 @@ def test_warm_up_ends_at_the_first_time_with_enough_orders() -> None:
     assert end(split, 0, warmup_s=60, min_trades=100) == 100 * S + LATENCY_NS
 
 
+def test_book_intervals_are_between_messages() -> None:
+    events = np.zeros(7, EVENT)
+    events["kind"] = [Kind.DEPTH, Kind.DEPTH, Kind.TRADE, Kind.DEPTH, Kind.GAP, Kind.DEPTH, Kind.DEPTH]
+    events["exch_ns"] = [1, 1, 2, 2, 3, 4, 4]
+    events["order_id"] = [8, 8, 0, 9, 0, 10, 11]  # two update ids at one time are two messages
+    events["local_ns"] = [10, 10, 11, 13, 14, 20, 20]
+    assert book_intervals_ns(events).tolist() == [3, 7, 0]
+    events["kind"][[0, 1, 3]], events["kind"][[5, 6]] = Kind.ADD, Kind.EXECUTE  # order by order: by time alone
+    assert book_intervals_ns(events).tolist() == [3, 7]
+    assert book_intervals_ns(events[:0]).size == 0
+
+
 @given(st.floats(1e-4, 1e3), st.floats(1e-4, 1e2), st.floats(1e-4, 1e3), st.floats(1e-3, 1e3), st.floats(-3, 3))
 def test_gamma_moves_the_reservation_price_as_asked(
     skew: float, sigma: float, A: float, kappa: float, fee_share: float
@@ -258,3 +283,26 @@ def test_suggested_gamma_is_for_the_model_asked_for() -> None:
     assert found.sigma * c2 == pytest.approx(0.02)
     found = calibration.calibrate(market, start_ns=0, end_ns=200 * S, model="avellaneda_stoikov", reservation_bps=3.0)
     assert found.gamma * found.sigma**2 * 60 == pytest.approx(3e-4 * found.mid), "the larger of ticks and bps holds"
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_recordings_give_usable_parameters(name: str) -> None:
+    kind, names = RECORDINGS[name]
+    feed = mmlab.import_feed([shared_data(n) for n in names], format=kind)
+    found = calibration.calibrate(feed)
+    table, tick = found.table, feed.instrument.tick_size
+    print(name, found, table.to_string(), sep="\n")
+    first_ns, last_ns = feed.events["local_ns"][[0, -1]]
+    assert 60 * S <= found.end_ns - found.start_ns <= max(60 * S, 0.25 * (last_ns - first_ns))
+    assert found.n_orders >= 50
+    assert found.coverage_s > 0.9 * (found.end_ns - found.start_ns) / S
+    # the risk-neutral half-spread 1/kappa: from a quarter of the touch's to 5 bps
+    assert 0.25 * 0.5 * found.median_spread_ticks * tick < 1 / found.kappa < 5e-4 * found.mid
+    # there, what the fit says arrives is what was counted, to a factor of two
+    counted = np.interp(1 / found.kappa, table["distance"], table["rate"])
+    assert 0.5 < counted / np.interp(1 / found.kappa, table["distance"], table["fit"]) < 2.0
+    assert found.sigma / found.sigma_ewma == pytest.approx(1.0, abs=0.5)
+    assert found.sigma < 20e-4 * found.mid, "20 bps in a second"
+    assert 0 < found.median_interval_ns <= found.p99_interval_ns < 60 * S
+    skew = found.sigma * glft_coefficients_net(found.gamma, found.A, found.kappa, 0.0)[1]
+    assert skew == pytest.approx(max(0.5 * tick, 0.01e-4 * found.mid))

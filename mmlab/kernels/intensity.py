@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from mmlab.events import Kind
-from mmlab.kernels.policy import kernel
+from mmlab.kernels.policy import kernel, records
 
-TRADE, EXECUTE = int(Kind.TRADE), int(Kind.EXECUTE)
+DEPTH, TRADE, ADD, EXECUTE = int(Kind.DEPTH), int(Kind.TRADE), int(Kind.ADD), int(Kind.EXECUTE)
 NO_DISTANCE = np.iinfo(np.int64).min
 """Distance of a market order that met no valid book."""
 
@@ -70,3 +70,45 @@ def order_distances(orders: Array, book: Array, out: Array) -> None:
             out[i] = NO_DISTANCE
         else:
             out[i] = order.side * (2 * order.price_ticks - book[row].bid_ticks - book[row].ask_ticks)
+
+
+def market_orders(events: Array) -> Array:
+    """Market orders of a stretch of events: trades of one side and exchange time, at their worst price.
+
+    Returns
+    -------
+    ndarray of MARKET_ORDER, shape (m,)
+    """
+    out = np.zeros(int(np.count_nonzero(np.isin(events["kind"], (TRADE, EXECUTE)))), MARKET_ORDER)
+    return out[: merge_market_orders(records(events), records(out))]
+
+
+def distances_half_ticks(orders: Array, book: Array) -> Array:
+    """`order_distances` of every order: ndarray of int64, shape (orders,)."""
+    out = np.empty(orders.size, np.int64)
+    order_distances(records(orders), records(book), out)
+    return out
+
+
+def reached(distance: Array, weight: Array, grid: Array) -> Array:
+    """Sum of the weights of the distances >= each point of the ascending `grid`."""
+    order = np.argsort(distance, kind="stable")
+    from_the_end = np.append(np.cumsum(weight[order][::-1])[::-1], 0.0)
+    return from_the_end[np.searchsorted(distance[order], grid, side="left")]
+
+
+def book_intervals_ns(events: Array) -> Array:
+    """Local time between consecutive venue messages about the book.
+
+    Returns
+    -------
+    ndarray of int64, shape (messages - 1,)
+    """
+    kind = events["kind"]
+    rows = events[(kind == DEPTH) | (kind >= ADD)]
+    before, after = rows[:-1], rows[1:]
+    starts = (before["exch_ns"] != after["exch_ns"]) | (
+        (before["kind"] == DEPTH) & (after["kind"] == DEPTH) & (before["order_id"] != after["order_id"])
+    )
+    times = rows["local_ns"]
+    return np.diff(times[np.concatenate([[True], starts])]) if rows.size else np.empty(0, np.int64)
