@@ -15,7 +15,11 @@ _HOME = {
     "load_feed": "mmlab.feeds",
     "import_feed": "mmlab.feeds",
     "Run": "mmlab.lab.run",
-    "load_run": "mmlab.lab.run",
+    "load_run": "mmlab.lab.backtest",
+    "backtest": "mmlab.lab.backtest",
+    "what_if": "mmlab.lab.backtest",
+    "calibrate": "mmlab.lab.warm_up",
+    "quoter": "mmlab.lab.quoter",
 }
 __all__ = [*_HOME]  # noqa: PLE0604 - see `__getattr__`
 

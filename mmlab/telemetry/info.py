@@ -51,6 +51,8 @@ class RunInfo:
     """What the warm-up measured (fields of `mmlab.resolve.WarmUp`)."""
     params: dict[str, Any] = field(default_factory=dict)
     """The resolved `PARAMS` row as nested values (`telemetry.tables.record_to_dict`)."""
+    setting: dict[str, Any] = field(default_factory=dict)
+    """How the market was simulated, enough to run it again."""
     notes: list[str] = field(default_factory=list)
     """What a user should know, sentences."""
     counters: dict[str, int] = field(default_factory=dict)
