@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -50,16 +50,6 @@ ENDLESS_S = 1e9
 """A half-life that weighs all data alike."""
 
 
-class FeedLike(Protocol):
-    """What `calibrate` needs of a feed."""
-
-    events: Array
-    instrument: Instrument
-
-    def book(self) -> Array:
-        """Return the `BOOK` table of the events."""
-
-
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What a stretch of a feed says about its market."""
@@ -73,8 +63,9 @@ class Calibration:
     gamma: float
     """Suggested risk aversion, 1/price for one order, for `model`."""
     table: pd.DataFrame = field(repr=False)
-    """One row a distance: ``distance_ticks, distance, n_bid, n_ask`` (orders that would have filled that side),
-    ``rate`` (per side per second), ``fit`` (of the regression or fallback), ``used``."""
+    """One row a distance: ``distance_ticks, distance, n`` (market orders that reached it, of both sides),
+    ``arrivals_bid, arrivals_ask`` (orders of ours they would have filled there), ``rate`` (arrivals per side per
+    second), ``fit`` (the same by the regression or fallback), ``used``."""
     model: Model
     mid: float
     """Last valid mid of the window."""
@@ -110,40 +101,6 @@ class Fit(NamedTuple):
     kappa: float
     r2: float
     fallback: str
-
-
-def calibrate(
-    feed: FeedLike, *, start_ns: int | None = None, end_ns: int | None = None, warmup_s: float = 60.0,
-    min_trades: int = 50, max_s: float = 1800.0, **options: Any,
-) -> Calibration:  # fmt: skip
-    """Calibrate on the warm-up of a feed, as a backtest with the default config does.
-
-    Parameters
-    ----------
-    feed : Feed
-        With ``events``, ``book()`` and ``instrument``.
-    start_ns, end_ns : int, optional
-        Local times of another window; default: the warm-up that `warmup_end_ns` finds.
-    warmup_s, min_trades, max_s
-        As for `warmup_end_ns`.
-    **options
-        As for `calibrate_arrays`.
-
-    Returns
-    -------
-    Calibration
-
-    Raises
-    ------
-    FeedError
-        The window holds no valid book.
-    """
-    book = feed.book()
-    if start_ns is None:
-        start_ns = first_valid_ns(book)
-    if end_ns is None:
-        end_ns = warmup_end_ns(feed.events, start_ns, warmup_s=warmup_s, min_trades=min_trades, max_s=max_s)
-    return calibrate_arrays(book, feed.events, feed.instrument, start_ns=start_ns, end_ns=end_ns, **options)
 
 
 def first_valid_ns(book: Array) -> int:
@@ -285,7 +242,8 @@ def reach_counts(orders: Array, book: Array, order_lots: int) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``distance_ticks, n_bid, n_ask, used``: buyers reach asks, sellers bids.
+        ``distance_ticks``, ``n`` market orders of both sides, ``arrivals_bid`` and ``arrivals_ask`` in orders of ours
+        (buyers reach asks, sellers bids), ``used``.
     """
     half_ticks = distances_half_ticks(orders, book)
     known = half_ticks != NO_DISTANCE
@@ -298,9 +256,10 @@ def reach_counts(orders: Array, book: Array, order_lots: int) -> pd.DataFrame:
     farthest = int(in_reach[-enough]) if in_reach.size >= enough else first
     step = 2 * max(1, math.ceil((farthest - first) / 2 / MAX_POINTS))  # whole ticks: prices lie a tick apart
     grid = np.arange(first, max(farthest, first) + 1, step)
-    counts = {name: reached(distance, weight * (side == s), grid) for name, s in (("n_bid", -1), ("n_ask", 1))}
-    total = counts["n_bid"] + counts["n_ask"]
-    return pd.DataFrame({"distance_ticks": grid / 2, **counts, "used": total >= MIN_ORDERS})
+    n = reached(distance, np.ones(distance.size), grid)
+    bid, ask = (reached(distance, weight * (side == aggressor), grid) for aggressor in (-1, 1))
+    columns = {"distance_ticks": grid / 2, "n": n, "arrivals_bid": bid, "arrivals_ask": ask, "used": n >= MIN_ORDERS}
+    return pd.DataFrame(columns)
 
 
 def fit_intensity(counts: pd.DataFrame, coverage_s: float, median_spread_ticks: float, tick_size: float) -> Fit:
@@ -322,11 +281,11 @@ def fit_intensity(counts: pd.DataFrame, coverage_s: float, median_spread_ticks: 
         ``kappa = 1/(half the median spread)``, and A such that the intensity at the first distance is the rate there.
     """
     used = counts[counts["used"]]
-    n = (used["n_bid"] + used["n_ask"]).to_numpy(float)
     reason = f"only {len(used)} distances with {MIN_ORDERS} or more market orders: {MIN_DISTANCES} are needed"
     if len(used) >= MIN_DISTANCES:
-        d, y = used["distance_ticks"].to_numpy(float) * tick_size, np.log(n / (2.0 * coverage_s))
-        w = 1.0 / (1.0 / n + MODEL_ERROR**2)
+        d = used["distance_ticks"].to_numpy(float) * tick_size
+        y = np.log(_rate_per_side(used, coverage_s).to_numpy(float))
+        w = 1.0 / (1.0 / used["n"].to_numpy(float) + MODEL_ERROR**2)
         d_mean, y_mean = np.average(d, weights=w), np.average(y, weights=w)
         slope = float(np.sum(w * (d - d_mean) * (y - y_mean)) / np.sum(w * (d - d_mean) ** 2))
         if -slope * (d[-1] - d[0]) > LEAST_FALL:
@@ -335,8 +294,8 @@ def fit_intensity(counts: pd.DataFrame, coverage_s: float, median_spread_ticks: 
             return Fit(math.exp(y_mean - slope * d_mean), -slope, r2, "")
         reason = "the rate hardly falls with distance"
     kappa, first = 2.0 / (median_spread_ticks * tick_size), counts.iloc[0]
-    # with no order at all the rate is at most about one in the window
-    rate = max(float(first["n_bid"] + first["n_ask"]), 1.0) / (2.0 * coverage_s)
+    # with no market order at all the rate is at most about one in the window
+    rate = float(_rate_per_side(counts, coverage_s).iloc[0]) if first["n"] else 0.5 / coverage_s
     A = rate * math.exp(kappa * float(first["distance_ticks"]) * tick_size)
     return Fit(A, kappa, math.nan, f"{reason}; kappa is 1/(half the median spread)")
 
@@ -398,10 +357,14 @@ def _rate(n: int, window_ns: int) -> float:
     return n * NS_PER_S / window_ns if window_ns > 0 else math.nan
 
 
+def _rate_per_side(counts: pd.DataFrame, coverage_s: float) -> pd.Series:
+    return (counts["arrivals_bid"] + counts["arrivals_ask"]) / (2.0 * coverage_s)
+
+
 def _table(counts: pd.DataFrame, coverage_s: float, fit: Fit, tick_size: float) -> pd.DataFrame:
     distance = counts["distance_ticks"] * tick_size
     return counts.assign(
         distance=distance,
-        rate=(counts["n_bid"] + counts["n_ask"]) / (2.0 * coverage_s),
+        rate=_rate_per_side(counts, coverage_s),
         fit=fit.A * np.exp(-fit.kappa * distance),
-    )[["distance_ticks", "distance", "n_bid", "n_ask", "rate", "fit", "used"]]
+    )[["distance_ticks", "distance", "n", "arrivals_bid", "arrivals_ask", "rate", "fit", "used"]]

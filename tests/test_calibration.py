@@ -38,14 +38,16 @@ LATENCY_NS = 3_000_000
 
 @dataclass
 class Market:
-    """A synthetic feed with the three things `calibrate` needs."""
+    """What `calibrate_arrays` needs of a feed."""
 
     events: Array
     table: Array
     instrument: Instrument
 
-    def book(self) -> Array:
-        return self.table
+    def calibrate(self, start_ns: int, end_ns: int, **options: Any) -> calibration.Calibration:
+        return calibration.calibrate_arrays(
+            self.table, self.events, self.instrument, start_ns=start_ns, end_ns=end_ns, **options
+        )
 
 
 def book_rows(times_ns: Array, bid: Array, ask: Array) -> Array:
@@ -101,8 +103,8 @@ def poisson_market(
 def test_fit_recovers_a_poisson_market(A: float, kappa: float, spread: int, seed: int) -> None:
     """Standard error of the likelihood's kappa: kappa/sqrt(n); the regression's is about 1.7 times as large."""
     market = poisson_market(A, kappa, spread=spread, seed=seed)
-    found = calibration.calibrate(market, start_ns=0, end_ns=2000 * S)
-    n = found.table["n_bid"].iloc[0] + found.table["n_ask"].iloc[0]
+    found = market.calibrate(0, 2000 * S)
+    n = found.table["n"].iloc[0]
     assert found.fallback == ""
     assert found.kappa * 0.01 == pytest.approx(kappa, rel=4 * 1.7 / math.sqrt(n))
     # A is read off at mid, spread/2 ticks before the first point: the error of the slope enters
@@ -117,7 +119,7 @@ def test_fit_recovers_a_poisson_market(A: float, kappa: float, spread: int, seed
 def test_window_looks_neither_back_nor_ahead() -> None:
     market = poisson_market(5.0, 0.8)
     start_ns, end_ns = 100 * S, 400 * S
-    found = calibration.calibrate(market, start_ns=start_ns, end_ns=end_ns)
+    found = market.calibrate(start_ns, end_ns)
     rows = market.table[market.table["local_ns"] <= end_ns]
     inside = market.events[(market.events["local_ns"] > start_ns) & (market.events["local_ns"] <= end_ns)]
     alone = calibration.calibrate_arrays(rows, inside, market.instrument, start_ns=start_ns, end_ns=end_ns)
@@ -156,8 +158,8 @@ def test_counts_agree_with_a_plain_twin(seed: int, n: int, spread: int) -> None:
     table["valid"] = rng.random(8) < 0.8
     counts = calibration.reach_counts(market_orders(events), table, 1)
     expected = twin_counts(events, table, counts["distance_ticks"].to_numpy())
-    assert counts["n_ask"].tolist() == expected[1]
-    assert counts["n_bid"].tolist() == expected[-1]
+    assert counts["arrivals_ask"].tolist() == expected[1]
+    assert counts["arrivals_bid"].tolist() == expected[-1]
 
 
 def test_small_market_orders_count_in_part() -> None:
@@ -166,16 +168,16 @@ def test_small_market_orders_count_in_part() -> None:
         np.array([10, 20, 20, 30]), np.array([1, 1, 1, -1]), np.array([100, 100, 100, 99]), np.array([1, 2, 1, 9])
     )
     counts = calibration.reach_counts(market_orders(events), table, 4)
-    assert counts["n_ask"].iloc[0] == 1 / 4 + 3 / 4
-    assert counts["n_bid"].iloc[0] == 1.0
+    assert counts["arrivals_ask"].iloc[0] == 1 / 4 + 3 / 4
+    assert counts["arrivals_bid"].iloc[0] == 1.0
 
 
 def test_exposure_leaves_out_time_without_a_book() -> None:
     market = poisson_market(5.0, 0.8, seconds=1000.0)
-    whole = calibration.calibrate(market, start_ns=0, end_ns=1000 * S)
+    whole = market.calibrate(0, 1000 * S)
     blind = (market.table["local_ns"] > 400 * S) & (market.table["local_ns"] <= 600 * S)
     market.table["valid"][blind] = 0
-    part = calibration.calibrate(market, start_ns=0, end_ns=1000 * S)
+    part = market.calibrate(0, 1000 * S)
     assert part.coverage_s == pytest.approx(800.0, abs=5.0)
     assert pytest.approx(whole.A, rel=0.1) == part.A
     assert part.sigma == pytest.approx(whole.sigma, rel=0.1)
@@ -187,7 +189,7 @@ def test_large_tick_book_falls_back_to_the_spread() -> None:
     times = np.arange(1, 101) * S
     side = np.tile([1, -1], 50)
     market = Market(trade_rows(times, side, np.where(side > 0, 100, 99)), table, Instrument("T", 0.5, 1.0))
-    found = calibration.calibrate(market, start_ns=LATENCY_NS, end_ns=LATENCY_NS + 100 * S)
+    found = market.calibrate(LATENCY_NS, LATENCY_NS + 100 * S)
     assert "only 1 distances" in found.fallback
     assert found.kappa == pytest.approx(1 / 0.25)
     assert found.A * math.exp(-found.kappa * 0.25) == pytest.approx(0.5), "the rate at the touch is that of the trades"
@@ -198,7 +200,7 @@ def test_large_tick_book_falls_back_to_the_spread() -> None:
 def test_no_trade_at_all_is_survived() -> None:
     market = poisson_market(5.0, 0.8, seconds=100.0)
     silent = Market(market.events[:0], market.table, market.instrument)
-    found = calibration.calibrate(silent, start_ns=0, end_ns=100 * S)
+    found = silent.calibrate(0, 100 * S)
     assert found.fallback
     assert (found.n_orders, found.buys_per_s) == (0, 0.0)
     assert all(math.isfinite(x) and x > 0 for x in (found.A, found.kappa, found.sigma, found.gamma))
@@ -207,7 +209,9 @@ def test_no_trade_at_all_is_survived() -> None:
 @pytest.mark.parametrize("farthest", [20.0, 12.0, 25.0])
 def test_a_rate_that_hardly_falls_is_not_fitted(farthest: float) -> None:
     n = np.array([20.0, 20.0, farthest])
-    counts = pd.DataFrame({"distance_ticks": [0.5, 1.5, 2.5], "n_bid": n, "n_ask": n, "used": True})
+    counts = pd.DataFrame(
+        {"distance_ticks": [0.5, 1.5, 2.5], "n": 2 * n, "arrivals_bid": n, "arrivals_ask": n, "used": True}
+    )
     fit = calibration.fit_intensity(counts, 100.0, 1.0, 0.1)
     assert "hardly falls" in fit.fallback
     assert fit.kappa == pytest.approx(1 / 0.05)
@@ -219,14 +223,14 @@ def test_no_book_is_a_feed_error() -> None:
         calibration.calibrate_arrays(market.table[:0], market.events, market.instrument, start_ns=0, end_ns=S)
     market.table["valid"], market.table["bid_ticks"] = 0, NO_PRICE
     with pytest.raises(FeedError, match="never has a two-sided"):
-        calibration.calibrate(market)
+        calibration.first_valid_ns(market.table)
 
 
 def test_sigma_is_that_of_the_definition() -> None:
     """Realised and EWMA volatility against squared moves of the prevailing mid on a 100 ms clock."""
     market = poisson_market(1.0, 0.8, seconds=300.0, sigma=3.0)
     start_ns, end_ns = S, 300 * S
-    found = calibration.calibrate(market, start_ns=start_ns, end_ns=end_ns)
+    found = market.calibrate(start_ns, end_ns)
     points = np.arange(-(-start_ns // 10**8) * 10**8, end_ns + 1, 10**8)
     row = np.searchsorted(market.table["local_ns"], points, side="right") - 1
     mid = (market.table["bid_ticks"] + market.table["ask_ticks"])[row] / 2 * 0.01
@@ -281,7 +285,7 @@ def test_suggested_gamma_is_for_the_model_asked_for() -> None:
     )
     c2 = glft_coefficients_net(found.gamma, found.A, found.kappa, 1e-4 * found.mid)[1]
     assert found.sigma * c2 == pytest.approx(0.02)
-    found = calibration.calibrate(market, start_ns=0, end_ns=200 * S, model="avellaneda_stoikov", reservation_bps=3.0)
+    found = market.calibrate(0, 200 * S, model="avellaneda_stoikov", reservation_bps=3.0)
     assert found.gamma * found.sigma**2 * 60 == pytest.approx(3e-4 * found.mid), "the larger of ticks and bps holds"
 
 
@@ -289,7 +293,7 @@ def test_suggested_gamma_is_for_the_model_asked_for() -> None:
 def test_recordings_give_usable_parameters(name: str) -> None:
     kind, names = RECORDINGS[name]
     feed = mmlab.import_feed([shared_data(n) for n in names], format=kind)
-    found = calibration.calibrate(feed)
+    found = mmlab.calibrate(feed)
     table, tick = found.table, feed.instrument.tick_size
     print(name, found, table.to_string(), sep="\n")
     first_ns, last_ns = feed.events["local_ns"][[0, -1]]
