@@ -1,11 +1,11 @@
-"""The order book of a feed: dense level arrays and the table of best quotes.
+"""The order book of a feed: the table of best quotes, and links between the rows of one price level.
 
-A book side is an int64 array of sizes in lots, indexed by price tick minus the window's lowest tick. Setting a level
-is one store; the best price moves by scanning, which touches few cells since best quotes move little. Levels outside
-the window (farther than a factor 2 from every trade) cannot become best quotes and are left out, so the arrays stay
-small where a venue publishes orders at absurd prices. Untouched pages of the arrays cost no memory.
+A level's cell is found by its distance in ticks from the far end of the price window, counted so that on both sides a
+better price has the smaller index; so bid and ask are one code. Setting a level is one store, and only a row at or
+ahead of the best price can change the best quotes. Levels outside the window (farther than a factor 2 from every
+trade) cannot become best quotes and are left out, so the cells stay few where a venue publishes orders at absurd prices.
 
-The book does not depend on our orders, so a feed's table is worked out once and shared by every run on that feed.
+The book does not depend on our orders, so all this is worked out once a feed and shared by every run on it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mmlab.events import BOOK, NO_PRICE, Kind
-from mmlab.kernels.policy import kernel
+from mmlab.kernels.policy import kernel, records
 
 DEPTH, TRADE, BEGIN, END, GAP = (
     int(Kind.DEPTH), int(Kind.TRADE), int(Kind.SNAPSHOT_BEGIN), int(Kind.SNAPSHOT_END), int(Kind.GAP)
@@ -23,104 +23,159 @@ DEPTH, TRADE, BEGIN, END, GAP = (
 ADD, CANCEL, EXECUTE = int(Kind.ADD), int(Kind.CANCEL), int(Kind.EXECUTE)
 Array = np.ndarray[Any, Any]
 
+CELL = np.dtype([("lots", "i8"), ("last", "i4"), ("pad", "i4")], align=True)
+"""One level while the feed is read: its size, and the last row at it, plus 1 (0: none yet)."""
+PRINT = np.dtype(
+    [("exch_ns", "i8"), ("local_ns", "i8"), ("row", "i8"), ("price_ticks", "i8"), ("signed_lots", "i8")], align=True
+)
+"""A trade (TRADE or EXECUTE row): ``signed_lots`` > 0 when the aggressor bought."""
+
 
 @kernel
-def price_window(events: Array) -> tuple[int, int]:
-    """Lowest and highest tick of the level arrays: the span of book rows, within a factor 2 of the trades."""
-    big = 1 << 62
+def survey(events: Array) -> tuple[int, int, int, int, bool]:
+    """Lowest and highest tick of the cells (the span of book rows, within a factor 2 of the trades), the number of
+    trades and of rows that are neither trades nor levels, and whether the feed is order by order.
+    """
+    big = np.int64(1) << 62
     low, high, trade_low, trade_high = big, -big, big, -big
+    prints, others, by_order = 0, 0, False
     for i in range(events.size):
         kind, price = events[i].kind, events[i].price_ticks
-        if kind == TRADE or kind == EXECUTE:
-            trade_low, trade_high = min(trade_low, price), max(trade_high, price)
-        if kind == DEPTH or kind >= ADD:
+        if kind == DEPTH:
             low, high = min(low, price), max(high, price)
+            continue
+        if kind >= ADD:
+            by_order = True
+            low, high = min(low, price), max(high, price)
+        if kind == TRADE or kind == EXECUTE:
+            prints += 1
+            trade_low, trade_high = min(trade_low, price), max(trade_high, price)
+        elif kind < ADD:
+            others += 1
     if low > high:
-        return 0, 0
+        return 0, 0, prints, others, by_order
     if trade_low <= trade_high:
         low, high = max(low, trade_low // 2), min(high, trade_high * 2)
-    return low, max(low, high)
-
-
-@kernel
-def scan(levels: Array, index: int, step: int) -> int:
-    """First index at or beyond `index` in direction `step` that holds size; -1 if none."""
-    while 0 <= index < levels.size:
-        if levels[index] > 0:
-            return index
-        index += step
-    return -1
-
-
-@kernel
-def set_level(levels: Array, best: int, index: int, size: int, step: int) -> int:
-    """Set a level and return the side's best index (-1: empty). `step` is -1 for bids, +1 for asks."""
-    levels[index] = size
-    if size > 0:
-        return index if best < 0 or (index - best) * step < 0 else best
-    return scan(levels, index + step, step) if index == best else best
-
-
-@kernel
-def level_size(kind: int, levels: Array, index: int, size: int) -> int:
-    """Size of the level after a book row: absolute for DEPTH, a change for order-by-order rows."""
-    if kind == DEPTH:
-        return size
-    return levels[index] + size if kind == ADD else max(0, levels[index] - size)
+    return low, max(low, high), prints, others, by_order
 
 
 @kernel
 def same_message(a: Any, b: Any) -> bool:
-    """Whether two consecutive book rows belong to one venue message."""
-    return a.exch_ns == b.exch_ns and (a.kind != DEPTH or b.kind != DEPTH or a.order_id == b.order_id)
+    """Whether two consecutive rows belong to one venue message (a maximal run of book rows, see `mmlab.events`)."""
+    return (
+        (b.kind == DEPTH or b.kind >= ADD)
+        and a.exch_ns == b.exch_ns
+        and (a.kind != DEPTH or b.kind != DEPTH or a.order_id == b.order_id)
+    )
 
 
 @kernel
-def fill_book_table(events: Array, low: int, bids: Array, asks: Array, out: Array) -> int:
-    """Write one `BOOK` row a venue message that changed the best quotes; return their number.
+def write_print(out: Array, n: int, e: Any, row: int, aggressor: int) -> None:
+    """Write one `PRINT` row."""
+    r = out[n]
+    r.exch_ns, r.local_ns, r.row, r.price_ticks, r.signed_lots = (
+        e.exch_ns, e.local_ns, row, e.price_ticks, aggressor * e.size_lots
+    )  # fmt: skip
 
-    `bids` and `asks` are the zeroed level arrays of the window from tick `low`.
+
+@kernel
+def empty_cells(cells: Array) -> None:
+    """Remove every level's size; the links stay."""
+    for s in range(2):
+        for x in range(cells.shape[1]):
+            cells[s, x].lots = 0
+
+
+@kernel
+def read_feed(
+    events: Array, low: int, high: int, cells: Array, out: Array, prints: Array, others: Array,
+    links: Array, first: Array, after: Array,
+) -> int:  # fmt: skip
+    """Read a feed once: write one `BOOK` row a venue message that changed the best quotes and return their number.
+
+    Parameters
+    ----------
+    events : EVENT[n]
+    low, high : int
+        Price window in ticks.
+    cells : CELL[2, high - low + 1]
+        Zeroed; bids in row 0.
+    out : BOOK[n]
+    prints, others : PRINT[], i8[]
+        Trades, and rows that are neither trades nor levels; filled in unless empty.
+    links : i4[n]
+        For each book row inside the window the next row at its level, plus 1 (0: none); filled in unless empty.
+    first : i4[2, high - low + 1]
+        The first row at each level, plus 1; zeroed. With `links`.
+    after : i8[n]
+        Size of the level after each row; filled in unless empty (only order-by-order feeds need it).
     """
-    n, width = 0, bids.size
-    best_bid, best_ask = -1, -1
-    usable, in_snapshot, pending = True, False, False
+    n, width = 0, cells.shape[1]
+    base = np.array([high, -low])
+    best = np.array([width, width])  # cell of the best level, bid and ask; width: the side is empty
+    usable, in_snapshot, touched = True, False, False
+    n_prints, n_others = 0, 0
     bid, ask, bid_lots, ask_lots, valid = NO_PRICE, NO_PRICE, 0, 0, 0
     for i in range(events.size):
         e = events[i]
         kind = e.kind
         if kind == TRADE:
+            if prints.size:
+                write_print(prints, n_prints, e, i, e.side)
+                n_prints += 1
             continue
         if kind == DEPTH or kind >= ADD:
-            index = e.price_ticks - low
-            if 0 <= index < width:
-                if e.side > 0:
-                    best_bid = set_level(bids, best_bid, index, level_size(kind, bids, index, e.size_lots), -1)
-                else:
-                    best_ask = set_level(asks, best_ask, index, level_size(kind, asks, index, e.size_lots), 1)
-            if in_snapshot:
+            s = (1 - e.side) >> 1
+            x = base[s] - e.side * e.price_ticks
+            if 0 <= x < width:
+                cell = cells[s, x]
+                size = e.size_lots
+                if kind != DEPTH:
+                    size = cell.lots + size if kind == ADD else max(0, cell.lots - size)
+                cell.lots = size
+                if links.size:
+                    if cell.last:
+                        links[cell.last - 1] = i + 1
+                    else:
+                        first[s, x] = i + 1
+                    cell.last = i + 1
+                    links[i] = 0
+                    if after.size:
+                        after[i] = size
+                if x <= best[s]:
+                    touched = True
+                    if size > 0:
+                        best[s] = x
+                    elif x == best[s]:
+                        while x < width and cells[s, x].lots == 0:
+                            x += 1
+                        best[s] = x
+            if kind == EXECUTE and prints.size:
+                write_print(prints, n_prints, e, i, -e.side)
+                n_prints += 1
+            if in_snapshot or not touched or (i + 1 < events.size and same_message(e, events[i + 1])):
                 continue
-            pending = True
-            if i + 1 < events.size:
-                following = events[i + 1]
-                if (following.kind == DEPTH or following.kind >= ADD) and same_message(e, following):
-                    continue
-        elif kind == BEGIN:
-            bids[:] = 0
-            asks[:] = 0
-            best_bid, best_ask = -1, -1
-            usable, in_snapshot, pending = False, True, True
-        elif kind == END:
-            usable, in_snapshot, pending = True, False, True
-        elif kind == GAP:
-            usable, pending = False, True
-        if not pending:
-            continue
-        pending = False
-        new_bid = low + best_bid if best_bid >= 0 else NO_PRICE
-        new_ask = low + best_ask if best_ask >= 0 else NO_PRICE
-        new_bid_lots = bids[best_bid] if best_bid >= 0 else 0
-        new_ask_lots = asks[best_ask] if best_ask >= 0 else 0
-        new_valid = 1 if usable and best_bid >= 0 and best_ask >= 0 and best_bid < best_ask else 0
+        else:
+            if others.size:
+                others[n_others] = i
+                n_others += 1
+            if kind == BEGIN:
+                empty_cells(cells)
+                best[:] = width
+                usable, in_snapshot = False, True
+            elif kind == END:
+                usable, in_snapshot = True, False
+            elif kind == GAP:
+                usable = False
+            else:
+                continue
+        touched = False
+        two_sided = best[0] < width and best[1] < width
+        new_bid = high - best[0] if best[0] < width else NO_PRICE
+        new_ask = low + best[1] if best[1] < width else NO_PRICE
+        new_bid_lots = cells[0, best[0]].lots if best[0] < width else 0
+        new_ask_lots = cells[1, best[1]].lots if best[1] < width else 0
+        new_valid = 1 if usable and two_sided and new_bid < new_ask else 0
         if (
             new_bid != bid or new_ask != ask or new_bid_lots != bid_lots or new_ask_lots != ask_lots
             or new_valid != valid
@@ -134,11 +189,11 @@ def fill_book_table(events: Array, low: int, bids: Array, asks: Array, out: Arra
     return n
 
 
-def level_arrays(events: Array) -> tuple[int, Array, Array]:
-    """Lowest tick of the window and the two zeroed level arrays."""
-    low, high = price_window(events)
-    width = high - low + 1
-    return low, np.zeros(width, np.int64), np.zeros(width, np.int64)
+def frozen(array: Array) -> Array:
+    """A read-only view as kernels take it: they are compiled for one kind of feed array."""
+    view = records(array.view())
+    view.flags.writeable = False
+    return view
 
 
 def book_table(events: Array) -> Array:
@@ -152,6 +207,12 @@ def book_table(events: Array) -> Array:
     -------
     ndarray of BOOK, shape (m,)
     """
-    low, bids, asks = level_arrays(events)
-    out = np.zeros(events.size, BOOK)
-    return out[: fill_book_table(events, low, bids, asks, out)]
+    events = frozen(events)
+    low, high, *_ = survey(events)
+    out = np.empty(events.size, BOOK)  # only what is written costs memory
+    none = np.empty(0, np.int32)
+    n = read_feed(
+        events, low, high, records(np.zeros((2, high - low + 1), CELL)), records(out),
+        records(np.empty(0, PRINT)), np.empty(0, np.int64), none, none.reshape(0, 0), np.empty(0, np.int64),
+    )  # fmt: skip
+    return out[:n]

@@ -73,3 +73,8 @@ def one_row(dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """
     row = np.zeros(1, dtype)
     return row.view(np.recarray) if INTERPRETED else row
+
+
+def records(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array as kernels take it: in interpreted mode a record array, whose rows have their fields as attributes."""
+    return array.view(np.recarray) if INTERPRETED and array.dtype.names else array
