@@ -32,6 +32,7 @@ RECORDINGS = {
         [f"binance_spot_nexousdt_2024-07/nexousdt_202407{day}.dat.gz" for day in (23, 24, 25)],
     ),
     "amzn": ("lobster", ["lobster_2012-06-21/LOBSTER_SampleFile_AMZN_2012-06-21_5.zip"]),
+    "bitmex": ("bitmex", [f"bitmex_xbtusd_ethusd_2020-03-10/{n}.csv.gz" for n in ("orderbooks", "trades")]),
 }
 LATENCY_NS = 3_000_000
 
