@@ -98,7 +98,7 @@ def exit_size(p: Any, x: Any, position_lots: int, light_lots: int, min_lots: int
     """
     held = abs(position_lots)
     allowed = int(p.depth_fraction * x.depth_lots)
-    lots = min(min(int(p.fraction * held), allowed), held - light_lots)
+    lots = min(int(p.fraction * held), allowed, held - light_lots)
     remainder = held - lots
     if lots >= min_lots and (remainder == 0 or remainder >= min_lots):
         return lots

@@ -1,7 +1,8 @@
 """Kill switches: when each trips, and when it may re-arm (`terms.md`, Kill switches).
 
-Global switches live in ``st.world``, indexed by `Switch`; toxic and burst belong to a side. Fill-driven switches (toxic,
-burst, losing) are evaluated when a sample of their present epoch arrives; data-driven ones at every event and timer.
+Global switches live in ``st.world``, indexed by `Switch`; toxic and burst belong to a side. Fill-driven switches
+(toxic, burst, losing) are evaluated when a sample of their present epoch arrives; data-driven ones at every event and
+timer.
 
 Re-arming needs the duration to be over, the cause to be gone, a two-sided uncrossed book for ``fresh_s``, and no other
 trip of the same scope still running: trips that only wait for one another are released together, so they cannot lock.
@@ -71,7 +72,7 @@ def trip(
 
 @kernel
 def check_toxic(p: Any, st: Any, k: int, t_ns: int) -> None:
-    """A markout of side `k` has completed: is the side's rolling markout significantly below the threshold?"""
+    """Trip if, with the markout of side `k` that has completed, its rolling markout is significantly too low."""
     kp, side = p.kill, st.side[k]
     if kp.toxic == 0 or side.toxic.active or side.markout.epoch_n == side.epoch_seen:
         return
@@ -89,7 +90,7 @@ def check_toxic(p: Any, st: Any, k: int, t_ns: int) -> None:
 
 @kernel
 def check_burst(p: Any, st: Any, k: int, t_ns: int) -> None:
-    """A hit of side `k` has arrived: is the fill rate's percentile too high?"""
+    """Trip if, with the hit of side `k` that has arrived, the percentile of its fill rate is too high."""
     kp, side = p.kill, st.side[k]
     if kp.burst == 0 or side.burst.active or side.rate.n < kp.burst_min_n:
         return
@@ -111,7 +112,7 @@ def losing_limit(p: Any, st: Any, rms: float, length_s: float, volume: float) ->
 
 @kernel
 def check_losing(p: Any, st: Any, t_ns: int, exch_ns: int) -> None:
-    """A fill has arrived: is P&L per million of the window significantly bad?"""
+    """Trip if, with the fill that has arrived, P&L per million of the window is significantly bad."""
     kp, sw = p.kill, st.world[LOSING]
     if kp.losing == 0 or sw.active or exch_ns < sw.epoch_ns:
         return
@@ -246,7 +247,9 @@ def release_world(p: Any, st: Any, t_ns: int) -> int:
             if switch_running(sw, t_ns) or not cause_gone(p, st, which, t_ns):
                 running = True
     if blocked == 0:
-        st.tripped = st.side[0].toxic.active | st.side[0].burst.active | st.side[1].toxic.active | st.side[1].burst.active
+        st.tripped = (
+            st.side[0].toxic.active | st.side[0].burst.active | st.side[1].toxic.active | st.side[1].burst.active
+        )
     if blocked == 0 or running:
         return blocked
     if not book_fresh(p, st, t_ns):

@@ -14,8 +14,9 @@ SECONDS = 3600 + 1
 PNL = np.dtype(
     [
         ("net", "f8", (SECONDS,)), ("volume", "f8", (SECONDS,)), ("square_s", "f8", (SECONDS,)), ("first_s", "i8"),
-        ("second", "i8"), ("next_second_ns", "i8"), ("now_ns", "i8"), ("last_net", "f8"), ("last_volume", "f8"), ("position", "f8"),
-        ("square_total_s", "f8"), ("start_ns", "i8"), ("start_net", "f8"), ("start_volume", "f8"), ("start_square_s", "f8"),
+        ("second", "i8"), ("next_second_ns", "i8"), ("now_ns", "i8"), ("last_net", "f8"), ("last_volume", "f8"),
+        ("position", "f8"), ("square_total_s", "f8"), ("start_ns", "i8"), ("start_net", "f8"), ("start_volume", "f8"),
+        ("start_square_s", "f8"),
     ],
     align=True,
 )  # fmt: skip

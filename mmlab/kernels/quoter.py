@@ -26,6 +26,6 @@ def compile_quoter(function: Callable[..., int]) -> Callable[..., int]:
     return numba.njit(SIGNATURE, error_model="numpy", nogil=True)(function)
 
 
-def no_quotes(market: Any, metrics: Any, position_lots: int, params: Any, out: Any) -> int:  # noqa: ARG001
+def no_quotes(market: Any, metrics: Any, position_lots: int, params: Any, out: Any) -> int:
     """The quoter of a config whose model is built in: never called for its quotes."""
     return 0

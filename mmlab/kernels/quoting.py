@@ -22,7 +22,9 @@ Array = np.ndarray[Any, Any]
 
 
 @kernel
-def centre_and_half(q: Any, tick_size: float, fee: float, mid: float, q_units: float, sigma: float, t_ns: int) -> tuple[float, float]:
+def centre_and_half(
+    q: Any, tick_size: float, fee: float, mid: float, q_units: float, sigma: float, t_ns: int
+) -> tuple[float, float]:
     """Centre and half-spread of the built-in models, in price."""
     if q.model == FIXED:
         return mid, distance_ticks(q.half_spread_ticks, q.half_spread_bps, mid / tick_size) * tick_size

@@ -37,17 +37,19 @@ SIDE = np.dtype(
     ],
     align=True,
 )  # fmt: skip
-"""Memory of one side. ``last_*``: the last targets by rung, less what has been filled since; ``working_lots``: resting or
-in flight, as the driver reports it."""
+"""Memory of one side. ``last_*``: the last targets by rung, less what has been filled since; ``working_lots``: resting
+or in flight, as the driver reports it."""
 
 STATE = np.dtype(
     [
         ("dirty", "i8"), ("now_ns", "i8"), ("deadline_ns", "i8"), ("started", "i8"),
         ("market", MARKET), ("last_mid", "f8"), ("book_ns", "i8"), ("valid_since_ns", "i8"), ("mark_ticks", "i8"),
-        ("side", SIDE, (2,)), ("vol", VOL), ("flip", FLIP_GATE_STATE), ("ladder", LADDER_STATE), ("exit", AGE_EXIT_STATE),
+        ("side", SIDE, (2,)), ("vol", VOL), ("flip", FLIP_GATE_STATE), ("ladder", LADDER_STATE),
+        ("exit", AGE_EXIT_STATE),
         ("account", ACCOUNT), ("net", "f8"), ("peak", "f8"), ("age", AGE), ("lots", LOTS), ("pnl", PNL),
-        ("world", SWITCH, (WORLD_SWITCHES,)), ("refused_ns", "i8", (WORLD_SWITCHES,)), ("refusals", "i8", (WORLD_SWITCHES,)),
-        ("refusing", "i8", (WORLD_SWITCHES,)), ("calm_since_ns", "i8"), ("blocked", "i8"), ("tripped", "i8"), ("next_second_ns", "i8"),
+        ("world", SWITCH, (WORLD_SWITCHES,)), ("refused_ns", "i8", (WORLD_SWITCHES,)),
+        ("refusals", "i8", (WORLD_SWITCHES,)), ("refusing", "i8", (WORLD_SWITCHES,)), ("calm_since_ns", "i8"),
+        ("blocked", "i8"), ("tripped", "i8"), ("next_second_ns", "i8"),
         ("live_orders", "i8"), ("messages", "i8"), ("message_ring", "i8", (60,)), ("message_second", "i8"),
         ("exit_live", "i8"), ("market_volume", "f8"),
         ("quotes", QUOTE, (2 * MAX_RUNGS,)), ("metric", METRIC), ("metric_second", "i8"), ("gates", GATE_LOG),

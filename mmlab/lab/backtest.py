@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +31,7 @@ Queue = Literal["risk_averse", "power", "log", "l3"]
 class Setting:
     """How the market is simulated; with feed and config it determines a run, byte for byte."""
 
-    latency: Latency = Latency()
+    latency: Latency = field(default_factory=Latency)
     queue: Queue = "risk_averse"
     queue_exponent: float = 3.0
     partial_fills: bool = True

@@ -1,0 +1,239 @@
+"""What the decision kernel learns: books, trades, marks, funding, our own fills and orders, and the passing of time.
+
+Every function takes what has become known on the local clock, in its order, and sets ``dirty`` when a decision may come
+out differently.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from mmlab.events import NS_PER_S, GateAction, Liquidity, Switch
+from mmlab.kernels.account import (
+    account_fill,
+    account_funding,
+    account_mark,
+    account_net,
+    notional_quote,
+    value_of,
+)
+from mmlab.kernels.age_exit import exit_position_fell, exit_spend
+from mmlab.kernels.cooldown import cooldown_hit, toxicity
+from mmlab.kernels.flip_gate import NOTHING, SKIP, flip_count, flip_gate_book
+from mmlab.kernels.flow import flip_reset, rate_hit
+from mmlab.kernels.gate_log import log_gate
+from mmlab.kernels.inventory import age_update, lots_fill
+from mmlab.kernels.kill import check_burst, check_losing, check_toxic
+from mmlab.kernels.markout import markout_advance, markout_fill, markout_gap
+from mmlab.kernels.pnl_window import pnl_advance, pnl_epoch, pnl_set
+from mmlab.kernels.policy import kernel
+from mmlab.kernels.shape import q_ratio
+from mmlab.kernels.volatility import vol_timer, vol_update
+from mmlab.params import MICRO, QUOTER
+
+Array = np.ndarray[Any, Any]
+MAKER = int(Liquidity.MAKER)
+S_FLIP = int(Switch.FLIP)
+S_PULL = int(Switch.PULL)
+A_PAUSE = int(GateAction.PAUSE)
+
+
+@kernel
+def fill_market(instrument: Any, m: Any, new: Any) -> None:
+    """Copy the book's integers and work out prices; mid and micro are NaN while it is unusable."""
+    m.exch_ns, m.local_ns, m.valid = new.exch_ns, new.local_ns, new.valid
+    m.bid_ticks, m.ask_ticks, m.bid_lots, m.ask_lots = new.bid_ticks, new.ask_ticks, new.bid_lots, new.ask_lots
+    m.tick_size, m.lot_size = instrument.tick_size, instrument.lot_size
+    if m.valid:
+        m.bid, m.ask = m.bid_ticks * m.tick_size, m.ask_ticks * m.tick_size
+        m.bid_size, m.ask_size = m.bid_lots * m.lot_size, m.ask_lots * m.lot_size
+        m.mid = 0.5 * (m.bid_ticks + m.ask_ticks) * m.tick_size
+        m.micro = micro_ticks(m) * m.tick_size
+    else:
+        m.bid = m.ask = m.bid_size = m.ask_size = m.mid = m.micro = math.nan
+
+
+@kernel
+def micro_ticks(m: Any) -> float:
+    """Microprice in ticks."""
+    return (m.bid_ticks * m.ask_lots + m.ask_ticks * m.bid_lots) / (m.bid_lots + m.ask_lots)
+
+
+@kernel
+def inventory_ratio(q: Any, st: Any) -> float:
+    """q_ratio of the present position."""
+    return q_ratio(q.risk, st.account.position_lots + q.risk.offset_lots)
+
+
+@kernel
+def clock(q: Any, st: Any, t_ns: int) -> None:
+    """Let time pass for everything that integrates or counts by the second."""
+    pnl_advance(st.pnl, t_ns)
+    st.now_ns = t_ns
+    if t_ns < st.next_second_ns:
+        return
+    second = t_ns // NS_PER_S
+    for k in range(max(st.message_second + 1, second - 59), second + 1):
+        st.message_ring[k % 60] = st.messages
+    st.message_second, st.next_second_ns = second, (second + 1) * NS_PER_S
+
+
+@kernel
+def remark(q: Any, st: Any) -> None:
+    """Bring net P&L up to the last valid mid."""
+    i, a = q.instrument, st.account
+    if a.fills > 0:
+        inverse = i.inverse != 0
+        st.net = account_net(a, st.last_mid, i.lot_size, i.contract_size, inverse)
+        account_mark(a, st.last_mid, i.lot_size, i.contract_size, inverse)
+
+
+@kernel
+def lose_book(st: Any) -> None:
+    """The book is unusable: what needs it starts afresh."""
+    flip_reset(st.flip.flips)
+    for k in range(2):
+        markout_gap(st.side[k].markout, st.market.exch_ns)
+
+
+@kernel
+def watch_flips(q: Any, st: Any, t_ns: int) -> None:
+    """Give the flip gate its reference."""
+    m = st.market
+    mid_ticks = 0.5 * (m.bid_ticks + m.ask_ticks)
+    reference = micro_ticks(m) if q.flip.reference == MICRO else mid_ticks
+    action = flip_gate_book(q.flip, st.flip, t_ns, reference, mid_ticks, q.kill.memory_ns)
+    if action != NOTHING:
+        count = flip_count(st.flip.flips, t_ns, q.flip.window_ns)
+        effect = st.flip.pull.duration_ns / NS_PER_S if action == SKIP else st.flip.extra_ticks
+        until_ns = st.flip.pull.until_ns if action == SKIP else 0
+        log_gate(st.gates, t_ns, S_FLIP, action, 0, float(count), float(q.flip.threshold), count, effect, until_ns)
+        st.dirty = 1
+
+
+@kernel
+def on_book(p: Array, s: Array, market: Any) -> None:
+    """Take the best quotes after a venue message (integer columns of a `MARKET` record; valid = 0: unusable)."""
+    q, st = p[0], s[0]
+    m, t_ns = st.market, market.local_ns
+    for k in range(2):
+        done = markout_advance(
+            st.side[k].markout, 1 - 2 * k, market.exch_ns, m.mid, m.exch_ns, q.kill.toxic_horizon_ns, q.max_quote_age_ns
+        )
+        if done > 0:
+            check_toxic(q, st, k, t_ns)
+    was_valid, bid_ticks, ask_ticks = m.valid, m.bid_ticks, m.ask_ticks
+    fill_market(q.instrument, m, market)
+    st.started, st.book_ns = 1, t_ns
+    if m.valid == 0:
+        lose_book(st)
+    else:
+        if was_valid == 0:
+            st.valid_since_ns = t_ns
+        st.last_mid = m.mid
+        remark(q, st)
+        watch_flips(q, st, t_ns)
+    vol_update(st.vol, t_ns, m.mid, q.quoting.clock_ns, q.quoting.half_life_s)
+    changed = m.bid_ticks != bid_ticks or m.ask_ticks != ask_ticks or m.valid != was_valid
+    if changed or q.quoting.model == QUOTER:
+        st.dirty = 1
+
+
+@kernel
+def on_trade(p: Array, s: Array, exch_ns: int, local_ns: int, side: int, price_ticks: int, size_lots: int) -> None:
+    """Somebody traded."""
+    st = s[0]
+    st.market_volume += size_lots * p[0].instrument.lot_size
+    if p[0].quoting.model == QUOTER:
+        st.dirty = 1
+
+
+@kernel
+def on_mark(p: Array, s: Array, local_ns: int, price_ticks: int) -> None:
+    """The venue's mark price."""
+    s[0].mark_ticks = price_ticks
+    if p[0].kill.mark:
+        s[0].dirty = 1
+
+
+@kernel
+def on_funding(p: Array, s: Array, exch_ns: int, local_ns: int, price_ticks: int, rate: float) -> None:
+    """Funding is booked on the position held."""
+    i, st = p[0].instrument, s[0]
+    account_funding(st.account, price_ticks * i.tick_size, rate, i.lot_size, i.contract_size, i.inverse != 0)
+    remark(p[0], st)
+
+
+@kernel
+def maker_fill(q: Any, st: Any, k: int, fill: Any, price: float) -> None:
+    """A resting quote of side `k` was hit: its statistics, cooldown and burst switch. Hits count, not fills."""
+    side, t_ns = st.side[k], fill.local_ns
+    side.last_lots[fill.rung] = max(0, side.last_lots[fill.rung] - fill.size_lots)
+    markout_fill(side.markout, fill.exch_ns, price, float(fill.size_lots))
+    hits = rate_hit(side.rate, fill.exch_ns, NS_PER_S)
+    if fill.exch_ns == side.last_hit_ns:
+        return
+    side.last_hit_ns = fill.exch_ns
+    c = side.cooldown
+    if q.cooldown.enabled and cooldown_hit(q.cooldown, c, t_ns, hits, toxicity(side.markout), q.kill.memory_ns):
+        limit, pause_s = float(q.cooldown.max_fills_per_s), c.pull.duration_ns / NS_PER_S
+        log_gate(st.gates, t_ns, S_PULL, A_PAUSE, fill.side, float(hits), limit, hits, pause_s, c.pull.until_ns)
+    check_burst(q, st, k, t_ns)
+
+
+@kernel
+def on_fill(p: Array, s: Array, fill: Any) -> None:
+    """We traded (a `FILL` record; rung -1 is the age exit)."""
+    q, st = p[0], s[0]
+    i, a, t_ns = q.instrument, st.account, fill.local_ns
+    inverse, price = i.inverse != 0, fill.price_ticks * i.tick_size
+    k = 0 if fill.side > 0 else 1
+    clock(q, st, t_ns)
+    before_lots = abs(a.position_lots)
+    account_fill(a, fill.side, price, fill.size_lots, fill.fee, i.lot_size, i.contract_size, inverse)
+    if math.isnan(st.last_mid):
+        st.last_mid = price
+    remark(q, st)
+    if abs(a.position_lots) < before_lots:
+        exit_position_fell(st.exit, t_ns, before_lots)
+    lots_fill(st.lots, t_ns, float(fill.side * fill.size_lots))
+    age_update(st.age, t_ns, inventory_ratio(q, st), q.risk.flat_band)
+    position = notional_quote(a.position_lots * i.lot_size, st.last_mid, i.contract_size, inverse)
+    if a.fills == 1:
+        pnl_epoch(st.pnl, t_ns)
+    pnl_set(st.pnl, a.net_quote, a.volume, position)
+    if fill.liquidity == MAKER:
+        maker_fill(q, st, k, fill, price)
+    else:
+        size = fill.side * fill.size_lots * i.lot_size
+        cost = value_of(size, price, i.contract_size, inverse) - value_of(size, fill.mid, i.contract_size, inverse)
+        exit_spend(st.exit, t_ns, fill.fee + (0.0 if math.isnan(cost) else cost))
+    check_losing(q, st, t_ns, fill.exch_ns)
+    st.dirty = 1
+
+
+@kernel
+def on_orders(
+    p: Array, s: Array, local_ns: int, working_bid_lots: int, working_ask_lots: int, live_orders: int, messages: int,
+    exit_live: int,
+) -> None:  # fmt: skip
+    """Take a change of our own working orders.
+
+    Lots resting or in flight a side (worst case), orders not terminal, messages sent so far, and whether an age exit
+    is not terminal yet.
+    """
+    st = s[0]
+    clock(p[0], st, local_ns)
+    st.side[0].working_lots, st.side[1].working_lots = working_bid_lots, working_ask_lots
+    st.live_orders, st.messages, st.exit_live = live_orders, messages, exit_live
+    st.dirty = 1
+
+
+@kernel
+def on_timer(p: Array, s: Array, local_ns: int) -> None:
+    """Time has passed, and every event up to `local_ns` has been taken."""
+    clock(p[0], s[0], local_ns)
+    vol_timer(s[0].vol, local_ns, p[0].quoting.clock_ns, p[0].quoting.half_life_s)
