@@ -31,7 +31,6 @@ _HOME = {
     "load_run": "mmlab.lab",
     "Run": "mmlab.lab",
     "what_if": "mmlab.lab",
-    "sweep": "mmlab.lab",
     "MMLabError": "mmlab.errors",
     "ConfigError": "mmlab.errors",
     "FeedError": "mmlab.errors",
