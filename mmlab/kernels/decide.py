@@ -26,6 +26,7 @@ from mmlab.kernels.ladder import ladder_deadline, ladder_update
 from mmlab.kernels.metric_row import metrics_row, refresh_metric
 from mmlab.kernels.observe import (
     inventory_ratio,
+    on_alive,
     on_book,
     on_fill,
     on_funding,
@@ -58,7 +59,7 @@ S_LADDER = int(Switch.LADDER)
 A_UP = int(GateAction.LEVEL_UP)
 A_DOWN = int(GateAction.LEVEL_DOWN)
 __all__ = [
-    "STATE", "decide", "metrics_row", "new_state", "next_deadline", "on_book", "on_fill", "on_funding", "on_mark",
+    "STATE", "decide", "metrics_row", "new_state", "next_deadline", "on_alive", "on_book", "on_fill", "on_funding", "on_mark",
     "on_orders", "on_timer", "on_trade", "set_depth", "slippage_ticks", "wants_depth",
 ]  # fmt: skip
 

@@ -143,6 +143,12 @@ def on_book(p: Array, s: Array, market: Any) -> None:
 
 
 @kernel
+def on_alive(s: Array, local_ns: int) -> None:
+    """Take a venue message that left the best quotes as they were: the feed is not stale."""
+    s[0].book_ns = max(s[0].book_ns, local_ns)
+
+
+@kernel
 def on_trade(p: Array, s: Array, exch_ns: int, local_ns: int, side: int, price_ticks: int, size_lots: int) -> None:
     """Somebody traded."""
     st = s[0]
