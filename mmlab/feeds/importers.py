@@ -68,9 +68,13 @@ def import_feed(
             raise FeedError("there is no such file", path=path)
     read: Callable[..., Raw] = import_module(f"mmlab.feeds.{FORMATS[format]}").read
     allowed = list(inspect.signature(read).parameters)[2:]
+    if "prefer" in allowed and instrument is not None:
+        options.setdefault("prefer", instrument.symbol)
     unknown = sorted(set(options) - set(allowed))
     if unknown:
-        raise FeedError(f"options {unknown} are unknown to format {format!r}: it takes {allowed}")
+        raise FeedError(
+            f"options {unknown} are unknown to format {format!r}: it takes {sorted(set(allowed) - {'prefer'})}"
+        )
     return normalise(read(paths, _share(paths, progress), **options), instrument)
 
 

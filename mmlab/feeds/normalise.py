@@ -49,7 +49,7 @@ class Raw:
     trades: Rows = field(default_factory=no_rows)
     marks: Rows = field(default_factory=no_rows)
     symbol: str = ""
-    contract: Literal["linear", "inverse"] = "linear"
+    contract: Literal["linear", "inverse", "quanto"] = "linear"
     contract_size: float = 1.0
     settle: str = ""
     source: str = ""
@@ -127,6 +127,12 @@ def _grids(raw: Raw, instrument: Instrument | None) -> tuple[Instrument, Grid, G
     if instrument is not None:
         return instrument, given(instrument.tick_size), given(instrument.lot_size), {}
     priced = [rows[np.isin(rows.kind, PRICED)] for rows in (raw.book, raw.trades)]
+    if raw.contract == "quanto":
+        reason = (
+            f"{raw.symbol} is a quanto contract, whose P&L needs a third price: not supported; "
+            "give instrument= to import its ticks all the same, or another symbol="
+        )
+        raise FeedError(reason, path=raw.sources.paths[0])
     prices = [priced[0].price] if raw.hidden_prices else [rows.price for rows in priced]
     tick, lot = inferred(prices), inferred([rows.size for rows in priced])
     if tick is None or lot is None:

@@ -95,6 +95,15 @@ def numbers(values: Any, sources: Sources, place: Array, what: str) -> Decimals:
         raise sources.error(f"{what} {bad.reason}", place[bad.index]) from None
 
 
+def trade_rows(
+    exch_ns: Array, local_ns: Array, side: Array, price: Decimals, size: Decimals, ids: Array | None, place: Array
+) -> Rows:
+    """TRADE rows from columns; `side` is the aggressor's, `ids` the match ids if there are any."""
+    kind = np.full(exch_ns.size, Kind.TRADE, np.uint8)
+    order_id = np.zeros(exch_ns.size, np.int64) if ids is None else ids
+    return Rows(exch_ns, local_ns, kind, side, price, size, order_id, place)
+
+
 class MessageTable:
     """Collects book messages one by one: a few appends each, expanded to rows all at once.
 

@@ -33,11 +33,13 @@ def orders_after(events: Array) -> Array:
     """ADD rows of the orders that rest after all `events`, with what is left of them, in order of arrival."""
     rows = events[last_of(events, (Kind.SNAPSHOT_BEGIN,)) + 1 :]
     rows = rows[np.isin(rows["kind"], (Kind.ADD, Kind.CANCEL, Kind.EXECUTE))]
-    signed = np.where(rows["kind"] == Kind.ADD, rows["size_lots"], -rows["size_lots"])
-    _, first, order = np.unique(rows["order_id"], return_index=True, return_inverse=True)
-    left = np.zeros(first.size, np.int64)
-    np.add.at(left, order, signed)
-    alive = np.sort(first[left > 0])
+    added = rows["kind"] == Kind.ADD
+    ids, order = np.unique(rows["order_id"], return_inverse=True)
+    left = np.zeros(ids.size, np.int64)
+    np.add.at(left, order, np.where(added, rows["size_lots"], -rows["size_lots"]))
+    newest = np.full(ids.size, -1)
+    np.maximum.at(newest, order[added], np.flatnonzero(added))  # an order that was modified is added again
+    alive = np.sort(newest[left > 0])
     resting = rows[alive].copy()
     resting["size_lots"] = left[order[alive]]
     return resting
