@@ -59,8 +59,8 @@ S_LADDER = int(Switch.LADDER)
 A_UP = int(GateAction.LEVEL_UP)
 A_DOWN = int(GateAction.LEVEL_DOWN)
 __all__ = [
-    "STATE", "decide", "metrics_row", "new_state", "next_deadline", "on_alive", "on_book", "on_fill", "on_funding", "on_mark",
-    "on_orders", "on_timer", "on_trade", "set_depth", "slippage_ticks", "wants_depth",
+    "STATE", "decide", "metrics_row", "new_state", "next_deadline", "on_alive", "on_book", "on_fill", "on_funding",
+    "on_mark", "on_orders", "on_timer", "on_trade", "set_depth", "slippage_ticks", "wants_depth",
 ]  # fmt: skip
 
 
