@@ -19,7 +19,7 @@ from mmlab.events import EVENT, NS_PER_S
 from mmlab.feeds import _synthetic_kernel as market
 from mmlab.feeds.feed import Feed
 from mmlab.instrument import Instrument
-from mmlab.kernels.policy import INTERPRETED, one_row
+from mmlab.kernels.policy import one_row, records
 
 Array = np.ndarray[Any, Any]
 
@@ -176,9 +176,8 @@ class _Market:
 
     def rows(self, out: Array, until_s: float, *, exactly: bool) -> Array:
         """The rows written into `out`."""
-        out = out.view(np.recarray) if INTERPRETED else out
-        n = market.generate(self.state, self.params, self.lots, self.near, self.rng, out, until_s, exactly)
-        return out[:n].view(EVENT, np.ndarray)
+        n = market.generate(self.state, self.params, self.lots, self.near, self.rng, records(out), until_s, exactly)
+        return out[:n]
 
 
 def synthetic_events(

@@ -16,6 +16,7 @@ from mmlab.feeds import synthetic
 from mmlab.feeds.store import load_feed
 from mmlab.feeds.synthetic import SyntheticParameters, synthetic_events, synthetic_feed
 from mmlab.kernels.book import book_table
+from mmlab.kernels.policy import INTERPRETED
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample.parquet"
 EVENTFUL = {
@@ -23,6 +24,7 @@ EVENTFUL = {
     "sweep_s": 1, "stale_every_s": 8, "stale_s": 2, "gap_every_s": 6, "funding_every_s": 7,
 }  # fmt: skip
 """Every kind of episode within seconds."""
+hours = pytest.mark.skipif(INTERPRETED, reason="half an hour of market and more: minutes without the compiler")
 BOOK_KINDS = (Kind.DEPTH, Kind.SNAPSHOT_BEGIN, Kind.SNAPSHOT_END)
 
 
@@ -225,6 +227,7 @@ def market_orders(events):
     return trades[np.unique(trades["order_id"], return_index=True)[1]]
 
 
+@hours
 def test_rates_and_spread_are_those_of_a_busy_perpetual(events, book):
     seconds = (events["exch_ns"][-1] - events["exch_ns"][0]) / NS_PER_S
     messages = len(np.unique(events["order_id"][events["kind"] == Kind.DEPTH]))
@@ -237,6 +240,7 @@ def test_rates_and_spread_are_those_of_a_busy_perpetual(events, book):
     assert np.median(np.diff(np.unique(events["exch_ns"][events["kind"] == Kind.DEPTH]))) < 25e6
 
 
+@hours
 def test_market_orders_cluster_in_time_and_by_side(events):
     orders = market_orders(events)
     counts = np.bincount((orders["exch_ns"] - orders["exch_ns"][0]) // NS_PER_S)
@@ -245,6 +249,7 @@ def test_market_orders_cluster_in_time_and_by_side(events):
     assert np.corrcoef(signs[:-1], signs[1:])[0, 1] > 0.1
 
 
+@hours
 def test_without_excitation_and_episodes_orders_are_nearly_poisson():
     """The clustering comes from where the model says."""
     plain = synthetic_events(
@@ -256,6 +261,7 @@ def test_without_excitation_and_episodes_orders_are_nearly_poisson():
     assert 0.8 < counts.var() / counts.mean() < 1.3
 
 
+@hours
 def test_returns_are_nearly_uncorrelated_and_the_price_returns(book):
     returns = np.diff(mid_on_clock(book, 1.0))
     assert abs(np.corrcoef(returns[:-1], returns[1:])[0, 1]) < 0.15
@@ -269,6 +275,7 @@ def test_returns_are_nearly_uncorrelated_and_the_price_returns(book):
     assert ratio < 0.5  # 1 for a random walk; with reversion over 120 s about 0.4 at a lag of 600 s
 
 
+@hours
 def test_flip_flop_episodes_exist(book):
     """Eight flips of the micro price in 200 ms, counted as in terms.md."""
     weight = book["bid_lots"] / (book["bid_lots"] + book["ask_lots"])
@@ -288,6 +295,7 @@ def test_flip_flop_episodes_exist(book):
     assert in_window.max() >= 16  # the hard threshold
 
 
+@hours
 def test_a_volatility_burst_trips_the_switch(book):
     """EWMA volatility (100 ms, half-life 60 s) passes three times its running median."""
     squared = np.diff(mid_on_clock(book, 0.1)) ** 2
@@ -301,6 +309,7 @@ def test_a_volatility_burst_trips_the_switch(book):
     assert np.median(ratios) < 1.3
 
 
+@hours
 def test_one_pause_and_one_gap(events):
     pauses = np.diff(events["local_ns"]) / NS_PER_S
     assert 2.9 < pauses.max() < 3.5
@@ -312,6 +321,7 @@ def test_one_pause_and_one_gap(events):
     assert 1780 < (events["kind"] == Kind.MARK).sum() <= 1800
 
 
+@hours
 def test_touch_fills_earn_about_what_adverse_selection_takes():
     """The maker of each print at the touch, marked out 1 s later: capture and adverse selection are of one order."""
     rows = synthetic_events(4 * 3600.0, 3)
@@ -335,10 +345,17 @@ def test_touch_fills_earn_about_what_adverse_selection_takes():
 # The sample in the repo.
 
 
+@hours
 def test_the_sample_is_what_the_code_makes():
     sample = load_feed(SAMPLE)
     assert SAMPLE.stat().st_size < 3_000_000
     assert sample.events.tobytes() == synthetic_feed().events.tobytes()
+
+
+def test_the_sample_opens_as_the_code_does():
+    """Also without the compiler, so compiled and interpreted rows are equal."""
+    opening = synthetic_events(10.0, 0)
+    assert load_feed(SAMPLE).events[: len(opening)].tobytes() == opening.tobytes()
 
 
 def test_the_sample_says_it_is_synthetic():
