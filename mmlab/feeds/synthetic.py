@@ -17,6 +17,7 @@ import numpy as np
 from mmlab.errors import ConfigError, MMLabError
 from mmlab.events import EVENT, NS_PER_S
 from mmlab.feeds import _synthetic_kernel as market
+from mmlab.feeds._synthetic_book import SYNTHETIC_STATE
 from mmlab.feeds.feed import Feed
 from mmlab.instrument import Instrument
 from mmlab.kernels.policy import one_row, records
@@ -169,7 +170,7 @@ class _Market:
 
     def __init__(self, seed: int, parameters: SyntheticParameters) -> None:
         self.params = _kernel_parameters(parameters)
-        self.state = one_row(market.SYNTHETIC_STATE)
+        self.state = one_row(SYNTHETIC_STATE)
         self.lots = np.zeros((2, 2 * int(self.params["half_window"][0]) + 1), np.int64)
         self.near = _distance_quantiles(parameters)
         self.rng = np.random.Generator(np.random.PCG64(seed))
