@@ -104,6 +104,18 @@ def trade_rows(
     return Rows(exch_ns, local_ns, kind, side, price, size, order_id, place)
 
 
+def with_marks(rows: Rows, gaps: Array, opens: Array, closes: Array) -> Rows:
+    """Rows with GAP and SNAPSHOT_BEGIN put before, and SNAPSHOT_END after, those where the masks say so."""
+    parts, position = [rows], [4 * np.arange(len(rows)) + 2]
+    for rank, where, kind in ((0, gaps, Kind.GAP), (1, opens, Kind.SNAPSHOT_BEGIN), (3, closes, Kind.SNAPSHOT_END)):
+        at = rows[where]
+        n = len(at)
+        kinds, side = np.full(n, kind, np.uint8), np.zeros(n, np.int8)
+        parts.append(Rows(at.exch_ns, at.local_ns, kinds, side, zeros(n), zeros(n), at.order_id, at.place))
+        position.append(4 * np.flatnonzero(where) + rank)
+    return stack(parts)[np.argsort(np.concatenate(position))]
+
+
 class MessageTable:
     """Collects book messages one by one: a few appends each, expanded to rows all at once.
 

@@ -16,10 +16,9 @@ import pyarrow.compute as pc
 
 from mmlab.errors import FeedError
 from mmlab.events import Kind
-from mmlab.feeds.decimals import zeros
 from mmlab.feeds.lines import Progress
 from mmlab.feeds.normalise import Raw
-from mmlab.feeds.rows import LINE_BITS, Rows, Sources, no_rows, numbers, stack, trade_rows
+from mmlab.feeds.rows import LINE_BITS, Rows, Sources, no_rows, numbers, trade_rows, with_marks
 from mmlab.feeds.tables import (
     choose_symbol,
     column_text,
@@ -108,19 +107,7 @@ def _book(table: pa.Table, place: Array, sources: Sources, report: dict[str, Any
     gaps = opens & ~first_row_of_file
     gaps[1:] &= ~snapshot[:-1]
     report["resets"] = int(gaps.sum())
-    parts = [levels]
-    position = [4 * np.arange(len(place)) + 2]
-    for rank, where, mark in ((0, gaps, Kind.GAP), (1, opens, Kind.SNAPSHOT_BEGIN), (3, closes, Kind.SNAPSHOT_END)):
-        parts.append(_marks(levels[where], mark))
-        position.append(4 * np.flatnonzero(where) + rank)
-    return stack(parts)[np.argsort(np.concatenate(position))]
-
-
-def _marks(at: Rows, kind: Kind) -> Rows:
-    """Rows without a level, at the times of others."""
-    n = len(at)
-    kinds, side = np.full(n, kind, np.uint8), np.zeros(n, np.int8)
-    return Rows(at.exch_ns, at.local_ns, kinds, side, zeros(n), zeros(n), at.order_id, at.place)
+    return with_marks(levels, gaps, opens, closes)
 
 
 def _trades(table: pa.Table, place: Array, sources: Sources, report: dict[str, Any]) -> Rows:

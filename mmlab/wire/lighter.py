@@ -1,0 +1,141 @@
+"""Lighter's public market frames: JSON text -> typed structures. Pure: no socket, no clock.
+
+Prices and sizes stay decimal strings. ``begin_nonce`` of an update must equal the ``nonce`` of the frame before;
+``offset`` is counted per API node and says nothing about gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+BOOK, TRADE, MARKET_STATS = "order_book", "trade", "market_stats"
+SNAPSHOT_PREFIX = "subscribed/"
+OFF_BOOK_TRADES = frozenset({"deleverage", "market-settlement"})
+"""Types of trades that no resting order took part in."""
+
+
+class Level(msgspec.Struct):
+    """A price level; size zero removes it."""
+
+    price: str
+    size: str
+
+
+class Book(msgspec.Struct):
+    """A full book, or the levels that changed."""
+
+    asks: list[Level]
+    bids: list[Level]
+    nonce: int
+    begin_nonce: int | None = None
+    last_updated_at: int = 0
+
+
+class BookFrame(msgspec.Struct):
+    """Frame of ``order_book/M``; times: µs, ms."""
+
+    type: str
+    channel: str
+    order_book: Book
+    last_updated_at: int = 0
+    timestamp: int = 0
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether it holds the full book."""
+        return self.type.startswith(SNAPSHOT_PREFIX)
+
+    @property
+    def exch_ns(self) -> int:
+        """When the venue changed the book; 0 if the frame does not say."""
+        us = self.order_book.last_updated_at or self.last_updated_at
+        return us * 1000 if us else self.timestamp * 1_000_000
+
+
+class Trade(msgspec.Struct):
+    """A public trade; times: ms, µs. ``is_maker_ask``: the aggressor bought."""
+
+    trade_id: int
+    price: str
+    size: str
+    is_maker_ask: bool
+    timestamp: int = 0
+    transaction_time: int = 0
+    type: str = "trade"
+
+    @property
+    def exch_ns(self) -> int:
+        """When it was matched."""
+        return self.transaction_time * 1000 if self.transaction_time else self.timestamp * 1_000_000
+
+
+class TradeFrame(msgspec.Struct):
+    """Frame of ``trade/M``."""
+
+    type: str
+    channel: str
+    trades: list[Trade] | None = None
+    liquidation_trades: list[Trade] | None = None
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether it repeats recent trades."""
+        return self.type.startswith(SNAPSHOT_PREFIX)
+
+
+class MarketStats(msgspec.Struct):
+    """Mark price and funding; rates in percent."""
+
+    market_id: int = -1
+    symbol: str = ""
+    mark_price: str = ""
+    funding_rate: str = ""
+    funding_timestamp: int = 0
+
+
+class StatsFrame(msgspec.Struct):
+    """Frame of ``market_stats/M``; time: ms."""
+
+    type: str
+    channel: str
+    market_stats: MarketStats
+    timestamp: int = 0
+
+
+class _Head(msgspec.Struct):
+    type: str = ""
+    channel: str = ""
+
+
+Frame = BookFrame | TradeFrame | StatsFrame
+_head = msgspec.json.Decoder(_Head).decode
+_DECODE: dict[str, Callable[[Any], Frame]] = {
+    BOOK: msgspec.json.Decoder(BookFrame).decode,
+    TRADE: msgspec.json.Decoder(TradeFrame).decode,
+    MARKET_STATS: msgspec.json.Decoder(StatsFrame).decode,
+}
+
+
+def decode(text: bytes | str | msgspec.Raw) -> Frame | None:
+    """A market frame; None for every other kind.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        No JSON, or a market frame without its fields.
+    """
+    head = _head(text)
+    family = head.type.partition("/")[2]
+    decoder = _DECODE.get(family)
+    if decoder is None or (family == MARKET_STATS and head.channel.endswith("all")):
+        return None
+    return decoder(text)
+
+
+def market_of(channel: str) -> int:
+    """Market id of a channel name, ``order_book:0`` or ``order_book/0``; -1 if it has none."""
+    name = channel.replace("/", ":").rpartition(":")[2]
+    return int(name) if name.isdigit() else -1
