@@ -42,12 +42,11 @@ def trades() -> Iterator[Line]:
         run = mmlab.backtest(load(name))
         s = run.summary
         ok = s["fills"] > 0 and s["quote_uptime"] > 0.5 and not run.gates["action"].eq("latch").any()
-        yield (
-            f"Config() trades on {name}",
-            ok,
-            f"fills {s['fills']}, quoting {s['quote_uptime']:.1%} of the time, net {s['pnl_per_million']:.1f} per million,"
-            f" trips {s['kill_trips']}, gate triggers {s['gate_triggers']}",
+        figures = (
+            f"fills {s['fills']}, quoting {s['quote_uptime']:.1%} of the time, trips {s['kill_trips']},"
+            f" gate triggers {s['gate_triggers']}, net {s['pnl_per_million']:.1f} per million"
         )
+        yield f"Config() trades on {name}", ok, figures
 
 
 @group
@@ -213,6 +212,7 @@ def demo() -> Iterator[Line]:
         start = time.monotonic()
         done = subprocess.run(
             [str(Path(sys.executable).parent / "mmlab"), "demo", "--out", f"{folder}/demo"],
+            check=False,
             capture_output=True,
             text=True,
         )
