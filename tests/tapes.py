@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from hypothesis import Phase, find, settings
 from hypothesis import strategies as st
 
 T0 = 1_700_000_000_000_000_000
@@ -75,3 +76,9 @@ def same(a, b, tolerance=1e-9):
     """Whether two arrays agree, NaN where the other is NaN, relative to their size."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     return a.shape == b.shape and bool(np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True))
+
+
+def find_any(strategy, condition):
+    """Some example that meets the condition, not the smallest; NoSuchExample if none turns up."""
+    quick = settings(phases=[Phase.generate], max_examples=1000, derandomize=True, database=None)
+    return find(strategy, condition, settings=quick)

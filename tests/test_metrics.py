@@ -7,14 +7,14 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mmlab
 from mmlab.metrics import bands, markout_bands, mean_band, median_band, participation, time_weighted_rate
 from mmlab.metrics.fills import whole_lots
 from tests import twins
-from tests.tapes import STEP_NS, T0, Tape, same, tapes
+from tests.tapes import STEP_NS, T0, Tape, find_any, same, tapes
 
 SECOND_NS = 4 * STEP_NS
 SIZE = 0.1
@@ -64,7 +64,7 @@ def test_planted_markout_bugs_are_seen(bug):
         got = mmlab.markouts(tape.fills(), tape.quotes(), (1,))["markout_1s_bps"]
         return not same(got, twin_markouts(tape, 1, **bug))
 
-    find(tapes(), wrong)
+    find_any(tapes(), wrong)
 
 
 def test_an_old_reference_is_no_reference():
@@ -362,7 +362,7 @@ def test_mean_band_by_hand():
 
 
 def test_bands_cover():
-    """With markouts that share a shock a minute, 95 % bands hold the truth about 95 % of the time; naive ones would not."""
+    """Where markouts share a shock a minute, 95 % bands hold the truth about 95 % of the time; naive ones would not."""
     rng = np.random.default_rng(0)
     ns = T0 + np.sort(rng.integers(0, 40 * 60 * 10**9, 400))
     minute = ns // (60 * 10**9)

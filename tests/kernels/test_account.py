@@ -6,14 +6,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import find, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlab.kernels import account as acc
 from mmlab.kernels import account_table as table
 from mmlab.kernels.policy import one_row, records
 from tests import twins
-from tests.tapes import same
+from tests.tapes import find_any, same
 
 trades = st.lists(
     st.tuples(st.sampled_from([1, -1]), st.integers(80, 120), st.integers(1, 9), st.integers(-3, 3)), max_size=40
@@ -159,7 +159,7 @@ def test_realised_at_the_wrong_entry_is_seen():
         got = book(rows, (0.1, 1.0, False))
         return bool(rows) and not same(got[-1]["realised"], last_price(rows))
 
-    find(trades, wrong)
+    find_any(trades, wrong)
 
 
 def test_pnl_windows_online():
