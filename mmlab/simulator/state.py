@@ -1,0 +1,116 @@
+"""The records of a replay: our orders as we believe them and as the exchange has them, cursors on two clocks, tables."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mmlab.events import DECISION, FILL, GATE, METRIC, NEVER_NS, NO_PRICE, ORDER, TARGET
+
+Array = np.ndarray[Any, Any]
+
+RISK_AVERSE, POWER, LOG, L3 = range(4)
+QUEUES = {"risk_averse": RISK_AVERSE, "power": POWER, "log": LOG, "l3": L3}
+"""Queue position models."""
+NONE, PLACE, CANCEL, MODIFY = range(4)
+"""Requests."""
+ACCEPTED, REJECTED, CANCELED, REFUSED, MODIFIED, FILLED = range(6)
+"""Answers; REFUSED is a cancel or modify that came too late."""
+NO_ASK = -(NO_PRICE + 1)
+"""`SIM.best_ticks` of an ask side without an order of ours; a bid side has `NO_PRICE`."""
+
+WORKING = np.dtype(
+    [
+        # what we believe
+        ("state", "u1"), ("flags", "u1"), ("side", "i1"), ("rung", "i1"), ("price_ticks", "i8"), ("size_lots", "i8"),
+        ("filled_lots", "i8"), ("order_id", "i8"), ("client_order_id", "i8"),
+        # the request in flight
+        ("request", "i8"), ("request_ns", "i8"), ("request_ticks", "i8"), ("request_lots", "i8"), ("request_n", "i8"),
+        # what the exchange has
+        ("live", "i8"), ("at_ticks", "i8"), ("leaves_lots", "i8"), ("done_lots", "i8"), ("venue_id", "i8"),
+        ("priority", "i8"), ("ahead_lots", "f8"), ("traded_lots", "i8"), ("level_lots", "i8"), ("row", "i8"),
+        ("arrived_row", "i8"),
+    ], align=True,
+)  # fmt: skip
+"""A place for one order. ``state`` is PLANNED while it is free. ``request_lots``: total size asked for. At the exchange:
+``leaves_lots`` to be filled, ``done_lots`` filled; ``row`` is the last row of its level that its queue position has
+seen, plus 1, ``level_lots`` the level's size then, ``traded_lots`` what traded at the price since; ``arrived_row`` is
+the first book row after its arrival."""
+
+ANSWER = np.dtype(
+    [
+        ("exch_ns", "i8"), ("local_ns", "i8"), ("kind", "i8"), ("place", "i8"), ("reason", "i8"), ("price_ticks", "i8"),
+        ("size_lots", "i8"), ("fill", "i8"), ("order_id", "i8"), ("client_order_id", "i8"),
+    ], align=True,
+)  # fmt: skip
+"""A message of the exchange on its way to us. ``size_lots`` is the order's total size, or the lots of the fill."""
+
+SIM = np.dtype(
+    [
+        # how fills work
+        ("queue", "i8"), ("exponent", "f8"), ("partial", "i8"), ("cross", "i8"), ("through_only", "i8"),
+        ("low_ticks", "i8"), ("high_ticks", "i8"), ("by_order", "i8"), ("places", "i8"), ("started_ns", "i8"), ("end_ns", "i8"),
+        # exchange clock: next of each stream, and when the first of them is due
+        ("x_print", "i8"), ("x_book", "i8"), ("x_other", "i8"), ("x_row", "i8"), ("x_begin", "i8"), ("x_due_ns", "i8"),
+        ("request_ns", "i8"), ("live", "i8", (2,)), ("best_ticks", "i8", (2,)),
+        ("position_lots", "i8"), ("arrivals", "i8"), ("hits", "i8"), ("hit_ns", "i8", (2,)), ("hit_id", "i8", (2,)),
+        # local clock
+        ("print", "i8"), ("book", "i8"), ("other", "i8"), ("row", "i8"), ("begin", "i8"),
+        ("known_lots", "i8"), ("clients", "i8"), ("requests", "i8"),
+        ("decided_ns", "i8"), ("grid_ns", "i8"), ("metric_ns", "i8"),
+        # messages, per side
+        ("entries", "i8", (2,)), ("entry_ns", "i8", (2,)), ("responses", "i8", (2,)), ("response_ns", "i8", (2,)),
+        ("head", "i8", (2,)), ("tail", "i8", (2,)), ("answer_ns", "i8"),
+        # uptime on the local clock, per side
+        ("working_lots", "i8", (2,)), ("shown_ticks", "i8", (2,)), ("touching", "i8", (2,)), ("since_ns", "i8"), ("quoting_ns", "i8", (2,)),
+        ("touch_ns", "i8", (2,)), ("valid_ns", "i8"), ("counted_ns", "i8", (4,)),
+        # rows written
+        ("fills", "i8"), ("orders", "i8"), ("decisions", "i8"), ("targets", "i8"), ("gates", "i8"), ("metrics", "i8"),
+        ("decides", "i8"), ("messages", "i8"), ("placed", "i8"), ("cancels", "i8"), ("modifies", "i8"), ("rejects", "i8"),
+        ("refused", "i8"), ("gaps", "i8"), ("funding", "i8"), ("reasons", "i8", (2,)), ("last_targets", "i8"),
+    ], align=True,
+)  # fmt: skip
+"""A replay between two instants. ``x_*`` are positions on the exchange clock, the others on the local clock;
+``best_ticks`` our best live price a side at the exchange, ``shown_ticks`` the same as we believe it."""
+
+
+class Market(NamedTuple):
+    """The tables of a `Tape`, and how far each level has been read on the two clocks."""
+
+    events: Array
+    book: Array
+    prints: Array
+    others: Array
+    links: Array
+    first: Array
+    after: Array
+    added: Array
+    seen: Array
+    heard: Array
+
+
+class Delays(NamedTuple):
+    """Latencies to be used up, per side, in ns."""
+
+    entry: Array
+    response: Array
+
+
+class Tables(NamedTuple):
+    """What a replay writes; grown by the driver."""
+
+    fills: Array
+    orders: Array
+    decisions: Array
+    targets: Array
+    gates: Array
+    metrics: Array
+    answers: Array
+
+
+TABLE_DTYPES = Tables(FILL, ORDER, DECISION, TARGET, GATE, METRIC, ANSWER)
+UNSET = {"x_due_ns": 0, "request_ns": NEVER_NS, "answer_ns": NEVER_NS, "grid_ns": NEVER_NS, "x_begin": -1, "begin": -1,
+         "decided_ns": -NEVER_NS, "metric_ns": NEVER_NS, "best_ticks": (NO_PRICE, NO_ASK),
+         "shown_ticks": (NO_PRICE, NO_ASK), "hit_ns": (-NEVER_NS, -NEVER_NS)}  # fmt: skip
+"""Values of `SIM` at the start that are not 0."""
