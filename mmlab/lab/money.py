@@ -12,7 +12,7 @@ from mmlab.lab.record import Record
 
 Array = np.ndarray[Any, Any]
 
-BRIDGE = ("spread capture", "adverse (1 s)", "later drift and inventory", "fees", "funding", "net")
+BRIDGE = ("spread capture", "adverse (1 s)", "later drift and inventory", "less fees", "funding", "net")
 
 
 def notional(record: Record) -> Array:

@@ -76,7 +76,7 @@ def test_bridge_of_a_linear_market_worked_out_from_prices():
     assert parts["adverse (1 s)"] == pytest.approx((s * (after - fills["mid"]) * fills["size"]).sum(), rel=1e-6)
     later = s * (end - after.fillna(fills["mid"])) * fills["size"]
     assert parts["later drift and inventory"] == pytest.approx(later.sum(), rel=1e-6)
-    assert parts["fees"] == pytest.approx(-fills["fee"].sum(), rel=1e-9)
+    assert parts["less fees"] == pytest.approx(-fills["fee"].sum(), rel=1e-9)
 
 
 def test_money_of_an_inverse_contract_is_converted_increment_by_increment():

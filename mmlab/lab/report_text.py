@@ -1,0 +1,244 @@
+"""The words and tables of a report: headline, figures, method, notes."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mmlab.events import NS_PER_S, FillKind
+from mmlab.lab.episodes import halts
+from mmlab.lab.record import Record
+from mmlab.lab.sensitivity import THROUGH_ONLY
+from mmlab.metrics.bands import markout_bands
+
+MINUS, NONE = "\u2212", "\u2013"
+
+
+def number(value: Any, digits: int = 4, *, sign: bool = False) -> str:
+    """A figure for people: about `digits` significant digits, thousands apart, a true minus; a dash for undefined."""
+    if isinstance(value, str):
+        return value
+    if value is None or not math.isfinite(value):
+        return NONE
+    if float(value).is_integer():
+        text = f"{value:+,.0f}" if sign and value else f"{value:,.0f}"
+    else:
+        decimals = min(12, max(0, digits - 1 - math.floor(math.log10(abs(value)))))
+        text = f"{value:{'+' if sign else ''},.{decimals}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text.replace("-", MINUS)
+
+
+def bps(value: float) -> str:
+    """Basis points, signed, three decimals."""
+    return NONE if not math.isfinite(value) else f"{value:+.3f}".replace("-", MINUS)
+
+
+def percent(share: float) -> str:
+    """A share as per cent."""
+    return NONE if not math.isfinite(share) else f"{100 * share:.3g} %"
+
+
+def span(seconds: float) -> str:
+    """A length of time in words of at most two units."""
+    if not math.isfinite(seconds):
+        return NONE
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    minutes = seconds / 60
+    return f"{minutes:.3g} min" if minutes < 120 else f"{minutes / 60:.3g} h"
+
+
+def utc(ns: int) -> str:
+    """A time to the second."""
+    return f"{pd.Timestamp(ns, tz='UTC'):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def headline(run: Any, table: pd.DataFrame | None) -> list[str]:
+    """What a reader must know first, most important first: halted, not robust, then net P&L and where it came from."""
+    summary = run.summary
+    sentences = []
+    halted = halts(run.episodes)
+    if len(halted):
+        last = halted.iloc[-1]
+        ending = "never re-armed" if last["end_ns"] >= run.end_ns else "re-armed"
+        sentences.append(
+            f"Halted {len(halted)} time{'s' * (len(halted) > 1)} ({', '.join(halted['switch'].unique())};"
+            f" last at {utc(int(last['start_ns']))}, {ending}):"
+            f" it traded {percent(summary['traded_share'])} of the feed."
+        )
+    if table is not None and len(table) > 1 and table["flips"].any():
+        flipping = ", ".join(table.index[table["flips"]])
+        sentences.append(f"Not robust: net P&L changes sign with {flipping}.")
+    return [*sentences, result(run, table)]
+
+
+def result(run: Any, table: pd.DataFrame | None) -> str:
+    """Net P&L in a sentence; of through-only fills where queue positions cannot be followed."""
+    summary = run.summary
+    net, per_million, fills, volume = (summary[name] for name in ("net_pnl", "pnl_per_million", "fills", "volume"))
+    how = ""
+    if summary["queue_fidelity"] == "low" and run.info.queue != "through_only":
+        if table is not None and THROUGH_ONLY in table.index:
+            net, per_million, fills, volume = table.loc[THROUGH_ONLY, ["net_pnl", "pnl_per_million", "fills", "volume"]]
+            how = ", counting only fills traded through (queue fidelity is low)"
+        else:
+            how = f" with queue model {run.info.queue}, which this feed is too coarse for (queue fidelity is low)"
+    settle = run.instrument.settle or ("base" if run.instrument.inverse else "quote")
+    if not fills:
+        return f"No fills in {span(summary['feed_s'])}{how}."
+    return (
+        f"{'Made' if net >= 0 else 'Lost'} {number(abs(net))} {settle} net on {number(volume)} quote traded"
+        f" ({bps(per_million / 100)} bps) with {number(fills)} fills in {span(summary['feed_s'])}{how}."
+    )
+
+
+def tiles(run: Any) -> list[tuple[str, str, str]]:
+    """The strip of key figures: label, value, what stands below."""
+    s = run.summary
+    return [
+        ("Net P&L", number(s["net_pnl"], sign=True), run.instrument.settle or "settle currency"),
+        ("Per million traded", number(s["pnl_per_million"], 3, sign=True), "quote per 1M (100 = 1 bp)"),
+        ("Fills", number(s["fills"]), f"{s['fills_bid']} bid, {s['fills_ask']} ask"),
+        ("Markout 1 s, bid", bps(s["markout_bid_bps"]), "bps, mean"),
+        ("Markout 1 s, ask", bps(s["markout_ask_bps"]), "bps, mean"),
+        ("Quote uptime", percent((s["uptime_bid"] + s["uptime_ask"]) / 2), "both sides, feed time less gaps"),
+        ("Largest position", number(s["max_position"]), f"left at the end: {number(s['final_position'])}"),
+        ("Max drawdown", number(s["max_drawdown_quote"], 3), "quote"),
+        (
+            "Fill rate p95",
+            f"{number(s['fill_rate_p95_bid'], 2)} / {number(s['fill_rate_p95_ask'], 2)}",
+            "per s, bid / ask",
+        ),
+        ("Gate triggers", number(s["gate_triggers"]), f"{s['kill_trips']} kill-switch trips"),
+    ]
+
+
+def method(run: Record) -> list[tuple[str, str]]:
+    """How the figures came about: everything `terms.md` asks a report to show."""
+    info, facts, instrument, summary = run.info, run.facts, run.instrument, summary_of(run)
+    latency, fills = info.latency, max(1, summary["fills"])
+    kinds = ", ".join(
+        f"{kind.name.lower()} {summary[f'fills_{kind.name.lower()}']}"
+        f" ({percent(summary[f'fills_{kind.name.lower()}'] / fills)})"
+        for kind in FillKind
+    )
+    return [
+        ("Queue model", f"{info.queue}{'' if info.partial_fills else ', whole-order fills'}"),
+        (
+            "Queue fidelity",
+            f"{facts['queue_fidelity']} (median book interval {number(facts['book_interval_ms'], 3)} ms)",
+        ),
+        ("Fills by kind", kinds),
+        ("Latency", latency_text(latency)),
+        ("Feed latency", f"p50 {number(facts['latency_p50_ms'], 3)} ms, p99 {number(facts['latency_p99_ms'], 3)} ms"),
+        ("Fee tier", f"maker {number(instrument.maker_fee_bps)} bps, taker {number(instrument.taker_fee_bps)} bps"),
+        ("Coverage", f"{percent(facts['coverage'])} with a valid book; {facts['gaps']} gaps of {span(facts['gap_s'])}"),
+        (
+            "Trips",
+            f"{summary['kill_trips']}, {summary['halts']} of them halts; {summary['kill_observed']} only observed",
+        ),
+        ("Halt time", f"{span(summary['halt_s'])} halted, {span(summary['stopped_s'])} without quotes on either side"),
+        ("Warm-up", f"{span(summary['warmup_s'])} at the start, not traded"),
+        ("Configurations tried", number(info.configurations_tried)),
+        ("Messages", f"{number(summary['messages'])}, {number(summary['messages_per_fill'], 3)} per fill"),
+        ("Cancel-to-fill ratio", number(summary["cancel_to_fill"], 3)),
+        ("Participation", f"{percent(summary['participation'])} of the market's traded size"),
+        ("Seed", number(info.seed)),
+        ("Not modelled", "how others react to our quotes; liquidity we consume"),
+    ]
+
+
+def latency_text(latency: dict[str, Any]) -> str:
+    """Source and quantiles of the order latency."""
+    text = str(latency.get("source", "not recorded"))
+    for way in ("entry", "response"):
+        p50, p99 = latency.get(f"{way}_p50_ms"), latency.get(f"{way}_p99_ms")
+        if p50 is not None:
+            text += f"; {way} p50 {number(p50, 3)} ms, p99 {number(p99, 3)} ms"
+    return text
+
+
+def summary_of(run: Any) -> pd.Series:
+    """Summary of a run."""
+    return run.summary
+
+
+def rows_html(rows: Iterable[tuple[str, ...]], head: Sequence[str] = ()) -> str:
+    """An HTML table; the first column names the row."""
+    top = (
+        "<thead><tr>" + "".join(f"<th scope='col'>{html.escape(text)}</th>" for text in head) + "</tr></thead>"
+        if head
+        else ""
+    )
+    body = "".join(
+        f"<tr><th scope='row'>{html.escape(first)}</th>"
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
+        + "</tr>"
+        for first, *rest in rows
+    )
+    return f"<table>{top}<tbody>{body}</tbody></table>"
+
+
+def summary_table(run: Any) -> str:
+    """Every figure of the summary."""
+    return rows_html((name, number(value, 5)) for name, value in run.summary.items())
+
+
+def sensitivity_table(table: pd.DataFrame) -> str:
+    """Net P&L of each variant."""
+    rows = [
+        (
+            str(name),
+            number(row["net_pnl"], 4, sign=True),
+            bps(row["pnl_per_million"] / 100),
+            number(row["change"], 3, sign=True) if name != "as run" else NONE,
+            number(row["fills"]),
+            "sign changes" if row["flips"] else "",
+        )
+        for name, row in table.iterrows()
+    ]
+    return rows_html(rows, ("", "net P&L", "bps of traded", "change", "fills", ""))
+
+
+def markout_table_html(run: Record) -> str:
+    """Means and medians with their bands."""
+    if not len(run.fills):
+        return "<p>No fills.</p>"
+    bands = markout_bands(run.fills, seed=run.info.seed).reset_index()
+    rows = []
+    for horizon, group in bands.groupby("horizon_s"):
+        cells = [f"{horizon:g} s"]
+        for side in ("bid", "ask", "both"):
+            row = group[group["side"] == side].iloc[0]
+            cells.append(_band(row, "mean"))
+            cells.append(_band(row, "median"))
+        cells.append(number(int(group["n"].max())))
+        rows.append(tuple(cells))
+    head = (
+        ["horizon"] + [f"{side} {what}" for side in ("bid", "ask", "both") for what in ("mean", "median")] + ["fills"]
+    )
+    return rows_html(rows, head)
+
+
+def _band(row: pd.Series, what: str) -> str:
+    value, low, high = (row[f"{what}{end}_bps"] for end in ("", "_low", "_high"))
+    if np.isnan(value):
+        return NONE
+    return f"{bps(value)} [{NONE if np.isnan(low) else f'{bps(low)}, {bps(high)}'}]"
+
+
+def subtitle(run: Record) -> str:
+    """What ran on what, when."""
+    facts, info = run.facts, run.info
+    kind = "synthetic data" if facts["synthetic"] else "recorded data"
+    length = span((facts["end_ns"] - facts["start_ns"]) / NS_PER_S)
+    return (
+        f"{info.mode} on {kind}, {utc(facts['start_ns'])} to {utc(facts['end_ns'])} ({length}), "
+        f"model {run.config.strategy.model}"
+    )
