@@ -18,14 +18,14 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from mmlab.errors import FeedError
 from mmlab.events import NS_PER_MS, Kind
 from mmlab.feeds.lines import Progress, lines
-from mmlab.feeds.normalise import Raw
+from mmlab.feeds.normalise import EARLIEST_NS, LATEST_NS, Raw
 from mmlab.feeds.rows import UNKNOWN_NS, MessageTable, PrintTable, Sources
 
 COIN_M = re.compile(r"usd_(perp|\d{6})$")
@@ -33,18 +33,20 @@ COIN_M_CONTRACT_USD = {"btcusd": 100.0}
 COIN_M_OTHER_USD = 10.0
 MICROSECONDS_BELOW = 10**17
 Levels = list[tuple[str, str]]
+Millis = Annotated[int, msgspec.Meta(ge=EARLIEST_NS // NS_PER_MS, le=LATEST_NS // NS_PER_MS)]
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
 class Depth(msgspec.Struct):
     """A depth diff. ``pu`` and ``T`` only on futures."""
 
-    E: int
-    U: int
-    u: int
+    E: Millis
+    U: Id
+    u: Id
     b: Levels
     a: Levels
-    T: int | None = None
-    pu: int | None = None
+    T: Millis | None = None
+    pu: Id | None = None
 
     @property
     def exch_ns(self) -> int:
@@ -66,10 +68,10 @@ class DepthFrame(msgspec.Struct):
 class Trade(msgspec.Struct):
     """A trade. ``m``: the buyer was the maker; ``X``: MARKET, or what else moved a position (insurance fund, ADL)."""
 
-    t: int
+    t: Id
     p: str
     q: str
-    T: int
+    T: Millis
     m: bool
     X: str = "MARKET"
 
@@ -83,10 +85,10 @@ class TradeFrame(msgspec.Struct):
 class Mark(msgspec.Struct):
     """Mark price ``p``, current funding rate ``r``, next funding time ``T``."""
 
-    E: int
+    E: Millis
     p: str
     r: str = ""
-    T: int = 0
+    T: Annotated[int, msgspec.Meta(ge=0, le=LATEST_NS // NS_PER_MS)] = 0
 
 
 class MarkFrame(msgspec.Struct):
@@ -98,11 +100,11 @@ class MarkFrame(msgspec.Struct):
 class Snapshot(msgspec.Struct):
     """A REST depth snapshot. Times only on futures."""
 
-    lastUpdateId: int  # noqa: N815 - the venue's name
+    lastUpdateId: Id  # noqa: N815 - the venue's name
     bids: Levels
     asks: Levels
-    T: int | None = None
-    E: int | None = None
+    T: Millis | None = None
+    E: Millis | None = None
 
 
 class BookSync:
@@ -221,6 +223,8 @@ class Recording:
             local_ns = int(stamp)
             if local_ns < MICROSECONDS_BELOW:
                 local_ns *= 1000
+            if not EARLIEST_NS <= local_ns <= LATEST_NS:
+                raise FeedError(f"local time {stamp.decode()} is absurd: neither ns nor µs", path=path, line=number)
             if local_ns < self._last_local:
                 behind = (self._last_local - local_ns) / 1e9
                 reason = f"local time goes back by {behind:.6f} s: lines are not in order"

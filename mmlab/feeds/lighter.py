@@ -22,10 +22,10 @@ from mmlab.wire.lighter import OFF_BOOK_TRADES, BookFrame, MarketStats, StatsFra
 
 
 class Envelope(msgspec.Struct):
-    """A frame with the time it was received."""
+    """A frame with the time it was received, or the bare frame."""
 
-    local_ns: int
-    frame: msgspec.Raw
+    local_ns: int | None = None
+    frame: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class Recording:
@@ -73,11 +73,11 @@ class Recording:
         if line[:1].isdigit():
             stamp, _, text = line.partition(b" ")
             return int(stamp), text
-        if line.startswith(b'{"local_ns"'):
-            envelope = self._envelope(line)
-            text = bytes(envelope.frame)
-            return envelope.local_ns, msgspec.json.decode(text, type=str) if text.startswith(b'"') else text
-        return None, line
+        envelope = self._envelope(line)
+        if envelope.local_ns is None:
+            return None, line
+        text = bytes(envelope.frame)
+        return envelope.local_ns, msgspec.json.decode(text, type=str) if text.startswith(b'"') else text
 
     def _is_mine(self, channel: str, is_book: bool) -> bool:
         market = market_of(channel)
@@ -139,11 +139,9 @@ class Recording:
         if last is not None and 0 < last.funding_timestamp < stats.funding_timestamp and stats.funding_rate:
             is_past = stats.funding_timestamp <= at_ms
             instant_ms = stats.funding_timestamp if is_past else last.funding_timestamp
-            rate = (stats if is_past else last).funding_rate
-            if rate:
-                self._mark(
-                    Kind.FUNDING, instant_ms, local_ns, last.mark_price or stats.mark_price, _percent(rate), place
-                )
+            rate, mark = (stats if is_past else last).funding_rate, last.mark_price or stats.mark_price
+            if rate and mark:
+                self._mark(Kind.FUNDING, instant_ms, local_ns, mark, _percent(rate), place)
         if stats.mark_price and at_ms:
             self._mark(Kind.MARK, at_ms, local_ns, stats.mark_price, "0", place)
 

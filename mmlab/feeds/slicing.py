@@ -56,8 +56,16 @@ def cut(events: Array, first: int, stop: int, start_ns: int | None) -> Array:
     before, part = events[:first], events[first:stop]
     book_rows = np.flatnonzero(~np.isin(before["kind"], (Kind.TRADE, Kind.MARK, Kind.FUNDING)))
     if start_ns is None or book_rows.size == 0:
-        return part.copy()
-    last = before[book_rows[-1]]
+        opening = np.zeros(0, EVENT)
+    else:
+        opening = _opening(before, before[book_rows[-1]], start_ns)
+    out = np.zeros(opening.size + part.size, EVENT)
+    out[: opening.size], out[opening.size :] = opening, part
+    return out
+
+
+def _opening(before: Array, last: Any, start_ns: int) -> Array:
+    """The rows that stand for all rows `before`, the last of the book being `last`."""
     if last_of(before, (Kind.GAP,)) > last_of(before, (Kind.SNAPSHOT_END,)):
         opening = np.zeros(1, EVENT)
         opening["kind"] = Kind.GAP
@@ -71,6 +79,4 @@ def cut(events: Array, first: int, stop: int, start_ns: int | None) -> Array:
             opening["order_id"] = last["order_id"]
     opening["local_ns"] = start_ns
     opening["exch_ns"] = last["exch_ns"]
-    out = np.zeros(opening.size + part.size, EVENT)
-    out[: opening.size], out[opening.size :] = opening, part
-    return out
+    return opening

@@ -7,7 +7,7 @@ Prices and sizes stay decimal strings. ``begin_nonce`` of an update must equal t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -15,6 +15,11 @@ BOOK, TRADE, MARKET_STATS = "order_book", "trade", "market_stats"
 SNAPSHOT_PREFIX = "subscribed/"
 OFF_BOOK_TRADES = frozenset({"deleverage", "market-settlement"})
 """Types of trades that no resting order took part in."""
+
+
+Millis = Annotated[int, msgspec.Meta(ge=0, le=10**13)]
+Micros = Annotated[int, msgspec.Meta(ge=0, le=10**16)]
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
 class Level(msgspec.Struct):
@@ -29,9 +34,9 @@ class Book(msgspec.Struct):
 
     asks: list[Level]
     bids: list[Level]
-    nonce: int
-    begin_nonce: int | None = None
-    last_updated_at: int = 0
+    nonce: Id
+    begin_nonce: Id | None = None
+    last_updated_at: Micros = 0
 
 
 class BookFrame(msgspec.Struct):
@@ -40,8 +45,8 @@ class BookFrame(msgspec.Struct):
     type: str
     channel: str
     order_book: Book
-    last_updated_at: int = 0
-    timestamp: int = 0
+    last_updated_at: Micros = 0
+    timestamp: Millis = 0
 
     @property
     def is_snapshot(self) -> bool:
@@ -58,12 +63,12 @@ class BookFrame(msgspec.Struct):
 class Trade(msgspec.Struct):
     """A public trade; times: ms, µs. ``is_maker_ask``: the aggressor bought."""
 
-    trade_id: int
+    trade_id: Id
     price: str
     size: str
     is_maker_ask: bool
-    timestamp: int = 0
-    transaction_time: int = 0
+    timestamp: Millis = 0
+    transaction_time: Micros = 0
     type: str = "trade"
 
     @property
@@ -93,7 +98,7 @@ class MarketStats(msgspec.Struct):
     symbol: str = ""
     mark_price: str = ""
     funding_rate: str = ""
-    funding_timestamp: int = 0
+    funding_timestamp: Millis = 0
 
 
 class StatsFrame(msgspec.Struct):
@@ -102,7 +107,7 @@ class StatsFrame(msgspec.Struct):
     type: str
     channel: str
     market_stats: MarketStats
-    timestamp: int = 0
+    timestamp: Millis = 0
 
 
 class _Head(msgspec.Struct):
