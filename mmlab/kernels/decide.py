@@ -21,10 +21,11 @@ from mmlab.kernels.age_exit import IDLE, exit_deadline
 from mmlab.kernels.exit_step import exit_age_at, exit_step, exit_target, set_depth, slippage_ticks, wants_depth
 from mmlab.kernels.flip_gate import flip_deadline
 from mmlab.kernels.gate_log import log_gate
-from mmlab.kernels.kill import kill_check, kill_deadline, release_side, release_world, sooner
+from mmlab.kernels.kill import count_refusals, kill_check, kill_deadline, release_side, release_world, sooner
 from mmlab.kernels.ladder import ladder_deadline, ladder_update
 from mmlab.kernels.metric_row import metrics_row, refresh_metric
 from mmlab.kernels.observe import (
+    fill_prices,
     inventory_ratio,
     on_alive,
     on_book,
@@ -36,10 +37,11 @@ from mmlab.kernels.observe import (
     on_trade,
 )
 from mmlab.kernels.policy import kernel
-from mmlab.kernels.quoting import floor_and_cap, model_quotes
+from mmlab.kernels.quoting import floor_and_cap, model_quotes, part
+from mmlab.kernels.shape import held_lots
 from mmlab.kernels.state import STATE, new_state
 from mmlab.kernels.switch import switch_running
-from mmlab.kernels.targets import is_heavy, is_light, remember, side_targets, uncross
+from mmlab.kernels.targets import is_heavy, is_light, remember, side_targets
 from mmlab.kernels.volatility import vol_sigma
 from mmlab.params import QUOTER
 
@@ -54,7 +56,11 @@ R_FLIP_SKIP = int(Reason.FLIP_SKIP)
 R_AGE_EXIT = int(Reason.AGE_EXIT)
 R_LIGHT_WIDEN = int(Reason.LIGHT_WIDEN)
 R_POSITION = int(Reason.POSITION)
-R_HALT = int(Reason.LOSING | Reason.LOSS | Reason.DRAWDOWN | Reason.HARD_LIMIT | Reason.COLLAR | Reason.MANUAL)
+R_HALT = int(
+    Reason.LOSING | Reason.LOSS | Reason.DRAWDOWN | Reason.HARD_LIMIT | Reason.COLLAR | Reason.SIZE
+    | Reason.ORDER_COUNT | Reason.MANUAL | Reason.REARM
+)  # fmt: skip
+"""Halts that may leave the light side to reduce the position."""
 S_LADDER = int(Switch.LADDER)
 A_UP = int(GateAction.LEVEL_UP)
 A_DOWN = int(GateAction.LEVEL_DOWN)
@@ -70,7 +76,7 @@ def global_reasons(q: Any, st: Any, t_ns: int) -> int:
     reasons = st.blocked
     if st.market.valid == 0:
         reasons |= R_BOOK
-    if t_ns < q.quoting.start_ns or math.isnan(vol_sigma(st.vol, q.quoting.sigma_floor)):
+    if t_ns < q.quoting.start_ns or (q.watch_sigma and math.isnan(vol_sigma(st.vol, q.quoting.sigma_floor))):
         reasons |= R_WARMUP
     return reasons
 
@@ -78,18 +84,18 @@ def global_reasons(q: Any, st: Any, t_ns: int) -> int:
 @kernel
 def reducing(q: Any, st: Any, k: int, halted: int) -> bool:
     """Whether a halt lets side `k` reduce the position (``on_halt = "reduce"``)."""
-    light = (st.account.position_lots > 0) == (k == 1) and st.account.position_lots != 0
-    return q.risk.reduce != 0 and light and halted != 0 and (halted & ~R_HALT) == 0
+    held = held_lots(q.risk, st.account.position_lots)
+    return q.risk.reduce != 0 and held != 0 and (held > 0) == (k == 1) and (halted & ~R_HALT) == 0
 
 
 @kernel
-def side_off(q: Any, st: Any, k: int, halted: int) -> bool:
-    """Whether side `k` is empty now; adds the reasons."""
-    side, t_ns = st.side[k], st.now_ns
-    if halted:
-        return not reducing(q, st, k, halted)
-    off = False
-    if side.reasons:
+def side_off(q: Any, st: Any, k: int, halted: int, t_ns: int) -> bool:
+    """Whether side `k` is empty now; sets the reasons."""
+    side = st.side[k]
+    paused = release_side(q, st, k, t_ns)
+    side.reasons = halted | paused
+    off = halted != 0 and not reducing(q, st, k, halted)
+    if paused:
         if is_light(q, st, k) and q.kill.pause_light_side == 0:
             side.reasons |= R_LIGHT_WIDEN
         else:
@@ -115,16 +121,18 @@ def side_off(q: Any, st: Any, k: int, halted: int) -> bool:
 @kernel
 def raw_quotes(q: Any, st: Any, t_ns: int, quoter: Any, p: Array) -> int:
     """The model's or the user's quotes, with floor and cap; returns their number."""
-    mid = st.last_mid
     if q.quoting.model == QUOTER:
         refresh_metric(q, st, t_ns)
+        fill_prices(q.instrument, st.market)
         n = min(quoter(st.market, st.metric, st.account.position_lots, q, st.quotes[:]), st.quotes.size)
+        reason = floor_and_cap(q, st.last_mid, st.quotes, n)
     else:
         units = (st.account.position_lots + q.risk.offset_lots) / q.quoting.order_lots
-        n = model_quotes(q, mid, units, vol_sigma(st.vol, q.quoting.sigma_floor), t_ns, st.quotes)
-    reason = floor_and_cap(q, mid, st.quotes, n)
-    for k in range(2):
-        st.side[k].reasons |= reason
+        sigma = vol_sigma(st.vol, q.quoting.sigma_floor)
+        n, reason = model_quotes(q, st.last_mid, st.mid_ticks, units, sigma, t_ns, st.quotes)
+    part(q.instrument.tick_size, st.quotes, n)
+    st.side[0].reasons |= reason
+    st.side[1].reasons |= reason
     return n
 
 
@@ -151,6 +159,19 @@ def next_deadline(p: Array, s: Array) -> int:
 
 
 @kernel
+def quote_sides(q: Any, st: Any, t_ns: int, halted: int, out: Array, quoter: Any, p: Array) -> int:
+    """Write both sides' targets; return their number."""
+    sides = 0
+    for k in range(2):
+        sides |= 0 if side_off(q, st, k, halted, t_ns) else 1 << k
+    n_quotes = raw_quotes(q, st, t_ns, quoter, p) if sides else 0
+    n = 0
+    for k in range(2):
+        n = side_targets(q, st, k, t_ns, n_quotes, (sides >> k) & 1, n, out)
+    return n
+
+
+@kernel
 def decide(p: Array, s: Array, local_ns: int, out: Array, quoter: Any) -> int:
     """Write the target quotes and return their number.
 
@@ -168,15 +189,10 @@ def decide(p: Array, s: Array, local_ns: int, out: Array, quoter: Any) -> int:
         log_gate(st.gates, local_ns, S_LADDER, action, 0, ratio, math.nan, moved, float(st.ladder.level), 0)
     halted = global_reasons(q, st, local_ns)
     exit_lots = exit_step(q, st, local_ns, halted)
-    sides = 0
-    for k in range(2):
-        st.side[k].reasons = halted | release_side(q, st, k, local_ns)
-        sides |= 0 if side_off(q, st, k, halted) else 1 << k
-    n_quotes = raw_quotes(q, st, local_ns, quoter, p) if sides else 0
-    n = 0
-    for k in range(2):
-        n = side_targets(q, st, k, local_ns, n_quotes, (sides >> k) & 1, n, out)
-    uncross(out, n)
+    n = quote_sides(q, st, local_ns, halted, out, quoter, p)
+    if st.refused and count_refusals(q, st, local_ns):  # a halt acts in the decision that finds its cause
+        st.blocked = release_world(q, st, local_ns)
+        n = quote_sides(q, st, local_ns, halted | st.blocked, out, quoter, p)
     remember(st, out, n)
     if exit_lots > 0:
         n = exit_target(p, s, exit_lots, out, n)

@@ -16,7 +16,6 @@ from mmlab.kernels.account import (
     account_fill,
     account_funding,
     account_mark,
-    account_net,
     notional_quote,
     value_of,
 )
@@ -32,7 +31,7 @@ from mmlab.kernels.pnl_window import pnl_advance, pnl_epoch, pnl_set
 from mmlab.kernels.policy import kernel
 from mmlab.kernels.shape import q_ratio
 from mmlab.kernels.volatility import vol_timer, vol_update
-from mmlab.params import MICRO, QUOTER
+from mmlab.params import FLIP_OFF, MICRO, QUOTER
 
 Array = np.ndarray[Any, Any]
 MAKER = int(Liquidity.MAKER)
@@ -42,18 +41,25 @@ A_PAUSE = int(GateAction.PAUSE)
 
 
 @kernel
-def fill_market(instrument: Any, m: Any, new: Any) -> None:
-    """Copy the book's integers and work out prices; mid and micro are NaN while it is unusable."""
+def fill_market(instrument: Any, st: Any, new: Any) -> None:
+    """Copy the book's integers and work out the mid, NaN while it is unusable."""
+    m = st.market
     m.exch_ns, m.local_ns, m.valid = new.exch_ns, new.local_ns, new.valid
     m.bid_ticks, m.ask_ticks, m.bid_lots, m.ask_lots = new.bid_ticks, new.ask_ticks, new.bid_lots, new.ask_lots
-    m.tick_size, m.lot_size = instrument.tick_size, instrument.lot_size
     if m.valid:
-        m.bid, m.ask = m.bid_ticks * m.tick_size, m.ask_ticks * m.tick_size
-        m.bid_size, m.ask_size = m.bid_lots * m.lot_size, m.ask_lots * m.lot_size
-        m.mid = 0.5 * (m.bid_ticks + m.ask_ticks) * m.tick_size
-        m.micro = micro_ticks(m) * m.tick_size
+        st.mid_ticks = 0.5 * (m.bid_ticks + m.ask_ticks)
+        m.mid = st.mid_ticks * instrument.tick_size
     else:
-        m.bid = m.ask = m.bid_size = m.ask_size = m.mid = m.micro = math.nan
+        m.mid = math.nan
+
+
+@kernel
+def fill_prices(instrument: Any, m: Any) -> None:
+    """Work out the market's floats, for a user's quoter; the book must be usable."""
+    m.tick_size, m.lot_size = instrument.tick_size, instrument.lot_size
+    m.bid, m.ask = m.bid_ticks * m.tick_size, m.ask_ticks * m.tick_size
+    m.bid_size, m.ask_size = m.bid_lots * m.lot_size, m.ask_lots * m.lot_size
+    m.micro = micro_ticks(m) * m.tick_size
 
 
 @kernel
@@ -76,8 +82,8 @@ def clock(q: Any, st: Any, t_ns: int) -> None:
     if t_ns < st.next_second_ns:
         return
     second = t_ns // NS_PER_S
-    for k in range(max(st.message_second + 1, second - 59), second + 1):
-        st.message_ring[k % 60] = st.messages
+    for k in range(max(st.message_second + 1, second - 60), second + 1):
+        st.message_ring[k % st.message_ring.size] = st.messages
     st.message_second, st.next_second_ns = second, (second + 1) * NS_PER_S
 
 
@@ -85,10 +91,8 @@ def clock(q: Any, st: Any, t_ns: int) -> None:
 def remark(q: Any, st: Any) -> None:
     """Bring net P&L up to the last valid mid."""
     i, a = q.instrument, st.account
-    if a.fills > 0:
-        inverse = i.inverse != 0
-        st.net = account_net(a, st.last_mid, i.lot_size, i.contract_size, inverse)
-        account_mark(a, st.last_mid, i.lot_size, i.contract_size, inverse)
+    account_mark(a, st.last_mid, i.lot_size, i.contract_size, i.inverse != 0)
+    st.net = a.marked_net
 
 
 @kernel
@@ -102,10 +106,8 @@ def lose_book(st: Any) -> None:
 @kernel
 def watch_flips(q: Any, st: Any, t_ns: int) -> None:
     """Give the flip gate its reference."""
-    m = st.market
-    mid_ticks = 0.5 * (m.bid_ticks + m.ask_ticks)
-    reference = micro_ticks(m) if q.flip.reference == MICRO else mid_ticks
-    action = flip_gate_book(q.flip, st.flip, t_ns, reference, mid_ticks, q.kill.memory_ns)
+    reference = micro_ticks(st.market) if q.flip.reference == MICRO else st.mid_ticks
+    action = flip_gate_book(q.flip, st.flip, t_ns, reference, st.mid_ticks, q.kill.memory_ns)
     if action != NOTHING:
         count = flip_count(st.flip.flips, t_ns, q.flip.window_ns)
         effect = st.flip.pull.duration_ns / NS_PER_S if action == SKIP else st.flip.extra_ticks
@@ -115,18 +117,24 @@ def watch_flips(q: Any, st: Any, t_ns: int) -> None:
 
 
 @kernel
+def advance_markouts(q: Any, st: Any, k: int, exch_ns: int, t_ns: int) -> None:
+    """Complete the markouts of side `k` before the book event at `exch_ns` takes effect."""
+    m, horizon_ns = st.market, q.kill.toxic_horizon_ns
+    markout = st.side[k].markout
+    if markout_advance(markout, 1 - 2 * k, exch_ns, m.mid, m.exch_ns, horizon_ns, q.max_quote_age_ns) > 0:
+        check_toxic(q, st, k, t_ns)
+
+
+@kernel
 def on_book(p: Array, s: Array, market: Any) -> None:
     """Take the best quotes after a venue message (integer columns of a `MARKET` record; valid = 0: unusable)."""
     q, st = p[0], s[0]
     m, t_ns = st.market, market.local_ns
     for k in range(2):
-        done = markout_advance(
-            st.side[k].markout, 1 - 2 * k, market.exch_ns, m.mid, m.exch_ns, q.kill.toxic_horizon_ns, q.max_quote_age_ns
-        )
-        if done > 0:
-            check_toxic(q, st, k, t_ns)
+        if st.side[k].markout.pending > 0 or st.side[k].markout.in_gap:
+            advance_markouts(q, st, k, market.exch_ns, t_ns)
     was_valid, bid_ticks, ask_ticks = m.valid, m.bid_ticks, m.ask_ticks
-    fill_market(q.instrument, m, market)
+    fill_market(q.instrument, st, market)
     st.started, st.book_ns = 1, t_ns
     if m.valid == 0:
         lose_book(st)
@@ -134,9 +142,12 @@ def on_book(p: Array, s: Array, market: Any) -> None:
         if was_valid == 0:
             st.valid_since_ns = t_ns
         st.last_mid = m.mid
-        remark(q, st)
-        watch_flips(q, st, t_ns)
-    vol_update(st.vol, t_ns, m.mid, q.quoting.clock_ns, q.quoting.half_life_s)
+        if st.account.position_lots != 0:
+            remark(q, st)
+        if q.watch_sizes or q.flip.mode != FLIP_OFF:
+            watch_flips(q, st, t_ns)
+    if q.watch_sigma:
+        vol_update(st.vol, t_ns, m.mid, q.quoting.clock_ns, q.quoting.half_life_s)
     changed = m.bid_ticks != bid_ticks or m.ask_ticks != ask_ticks or m.valid != was_valid
     if changed or q.quoting.model == QUOTER:
         st.dirty = 1
@@ -242,4 +253,5 @@ def on_orders(
 def on_timer(p: Array, s: Array, local_ns: int) -> None:
     """Time has passed, and every event up to `local_ns` has been taken."""
     clock(p[0], s[0], local_ns)
-    vol_timer(s[0].vol, local_ns, p[0].quoting.clock_ns, p[0].quoting.half_life_s)
+    if p[0].watch_sigma:
+        vol_timer(s[0].vol, local_ns, p[0].quoting.clock_ns, p[0].quoting.half_life_s)

@@ -17,9 +17,10 @@ Array = np.ndarray[Any, Any]
 
 @kernel
 def round_outward(side: int, price: float, tick_size: float) -> int:
-    """Tick at or beyond `price` away from mid: down for bids, up for asks (1e-9 of a tick is forgiven)."""
+    """Tick at or beyond `price` away from mid: down for bids, up for asks (a rounding error is forgiven)."""
     ticks = price / tick_size
-    return math.floor(ticks + 1e-9) if side > 0 else math.ceil(ticks - 1e-9)
+    error = 1e-9 + 1e-15 * abs(ticks)
+    return math.floor(ticks + error) if side > 0 else math.ceil(ticks - error)
 
 
 @kernel
@@ -31,8 +32,9 @@ def worse_tick(side: int, a: int, b: int) -> int:
 @kernel
 def min_lots(instrument: Any, price: float) -> int:
     """Smallest tradeable order at `price`, by min_size and min_notional."""
-    lot_value = instrument.lot_size * instrument.contract_size * (1.0 if instrument.inverse else price)
-    return max(instrument.min_size_lots, math.ceil(instrument.min_notional / lot_value - 1e-9))
+    if instrument.min_notional <= 0.0:
+        return instrument.min_size_lots
+    return max(instrument.min_size_lots, math.ceil(instrument.min_notional / notional(instrument, 1, price) - 1e-9))
 
 
 @kernel
@@ -45,6 +47,18 @@ def notional(instrument: Any, lots: int, price: float) -> float:
 def q_ratio(risk: Any, inventory_lots: int) -> float:
     """``inventory/max_long`` if >= 0, else ``inventory/max_short``."""
     return inventory_lots / (risk.max_long_lots if inventory_lots >= 0 else risk.max_short_lots)
+
+
+@kernel
+def held_lots(risk: Any, position_lots: int) -> int:
+    """The part of the position that is inventory of the same sign: what may be reduced.
+
+    It is the position itself, except in portfolio mode, where inventory is counted from a target.
+    """
+    inventory_lots = position_lots + risk.offset_lots
+    if position_lots > 0:
+        return max(0, min(position_lots, inventory_lots))
+    return min(0, max(position_lots, inventory_lots))
 
 
 @kernel

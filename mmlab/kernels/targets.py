@@ -5,6 +5,7 @@ Every stage may only remove a quote, move it away from mid, or make it smaller; 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ import numpy as np
 from mmlab.events import MAX_RUNGS, NO_PRICE, Reason, TargetFlag
 from mmlab.kernels.age_exit import IDLE, SENT
 from mmlab.kernels.flip_gate import distance_ticks, flip_extra_ticks
-from mmlab.kernels.kill import COLLAR, MESSAGES, ORDER_COUNT, SIZE, refuse
+from mmlab.kernels.kill import COLLAR, MESSAGES, ORDER_COUNT, SIZE, messages_last_minute, note_refusal
 from mmlab.kernels.policy import kernel
-from mmlab.kernels.shape import min_lots, notional, q_ratio, room_lots, round_outward, worse_tick
+from mmlab.kernels.shape import held_lots, min_lots, notional, q_ratio, room_lots, round_outward, worse_tick
 from mmlab.params import FLIP_OFF
 
 Array = np.ndarray[Any, Any]
@@ -54,48 +55,50 @@ def side_room(q: Any, st: Any, k: int) -> int:
     """Lots side `k` may quote in all: the position limit, and what an exit or a halt leaves."""
     position = st.account.position_lots
     room = room_lots(q.risk, position + q.risk.offset_lots, 1 - 2 * k)
-    light = position != 0 and (position > 0) == (k == 1)
+    held = held_lots(q.risk, position)
     if st.blocked:
-        room = min(room, abs(position))
-    if st.exit.phase != IDLE and light:
+        room = min(room, abs(held))
+    if st.exit.phase != IDLE and held != 0 and (held > 0) == (k == 1):
         leaving = st.exit.lots if st.exit.phase == SENT else st.exit.planned_lots
-        if room > abs(position) - leaving:
-            room = max(0, abs(position) - leaving)
+        if room > abs(held) - leaving:
+            room = max(0, abs(held) - leaving)
             st.side[k].reasons |= R_AGE_EXIT
     return room
 
 
 @kernel
 def side_frozen(q: Any, st: Any, k: int, t_ns: int) -> bool:
-    """Whether side `k` gets no new order, size increase or move towards mid (cooldown, message rate)."""
-    side = st.side[k]
+    """Whether side `k` gets no new order, size increase or move towards mid (cooldown, messages, live orders)."""
+    side, frozen = st.side[k], False
     if q.cooldown.enabled and t_ns < side.cooldown.until_ns:
         side.reasons |= R_COOLDOWN
-        return True
-    sent = st.messages - st.message_ring[(st.message_second + 1) % 60]
+        frozen = True
+    sent = messages_last_minute(st)
     if sent >= q.risk.max_messages:
         side.reasons |= R_MESSAGES
-        refuse(q, st, t_ns, MESSAGES, float(sent), float(q.risk.max_messages))
-        return True
-    st.refusing[MESSAGES] = 0
-    return False
+        note_refusal(st, MESSAGES, float(sent), float(q.risk.max_messages))
+        frozen = True
+    if st.live_orders > q.risk.max_live_orders:
+        side.reasons |= R_ORDER_COUNT
+        frozen = True
+    return frozen
 
 
 @kernel
 def target_ticks(q: Any, st: Any, k: int, t_ns: int, price: float, previous: int) -> int:
     """Ladder offset, flip extra, rounding outward, post-only clamp; strictly outside the rung before."""
     sign, side, tick_size = 1 - 2 * k, st.side[k], q.instrument.tick_size
-    mid_ticks, away = st.last_mid / tick_size, 0.0
+    away = 0.0
     if st.ladder.level > 0 and is_heavy(q, st, k):
         level = st.ladder.level - 1
-        away += distance_ticks(q.ladder.offset_ticks[level], q.ladder.offset_bps[level], mid_ticks)
+        away += distance_ticks(q.ladder.offset_ticks[level], q.ladder.offset_bps[level], st.mid_ticks)
         side.reasons |= R_LADDER
     extra = flip_extra_ticks(q.flip, st.flip, t_ns) if q.flip.mode != FLIP_OFF else 0.0
     if extra > 0.0:
         away += extra
         side.reasons |= R_FLIP_WIDEN
     if side.reasons & R_LIGHT_WIDEN:
-        away += distance_ticks(q.flip.widen_ticks, q.flip.widen_bps, mid_ticks)
+        away += distance_ticks(q.flip.widen_ticks, q.flip.widen_bps, st.mid_ticks)
     ticks = round_outward(sign, price - sign * away * tick_size, tick_size)
     behind = (st.market.ask_ticks if sign > 0 else st.market.bid_ticks) - sign
     if worse_tick(sign, ticks, behind) != ticks:
@@ -113,6 +116,16 @@ def target_lots(q: Any, st: Any, k: int, lots: int) -> int:
 
 
 @kernel
+def collar_distance_bps(q: Any, st: Any, price: float) -> float:
+    """How far a price is from the mid and, where there is one, from the mark: the larger, in bps."""
+    distance = abs(price - st.last_mid) / st.last_mid
+    if st.mark_ticks != NO_PRICE:
+        mark = st.mark_ticks * q.instrument.tick_size
+        distance = max(distance, abs(price - mark) / mark)
+    return 1e4 * distance
+
+
+@kernel
 def allowed(q: Any, st: Any, k: int, t_ns: int, model_price: float, ticks: int, lots: int, n: int) -> bool:
     """Size minima, collar, order notional and order count; adds the reason of a refusal."""
     side, price = st.side[k], ticks * q.instrument.tick_size
@@ -121,23 +134,20 @@ def allowed(q: Any, st: Any, k: int, t_ns: int, model_price: float, ticks: int, 
         return False
     if n >= q.risk.max_live_orders:
         side.reasons |= R_ORDER_COUNT
-        refuse(q, st, t_ns, ORDER_COUNT, float(n + 1), float(q.risk.max_live_orders))
+        note_refusal(st, ORDER_COUNT, float(n + 1), float(q.risk.max_live_orders))
         return False
-    st.refusing[ORDER_COUNT] = 0
     value = notional(q.instrument, lots, price)
     if value > q.risk.max_order_notional:
         side.reasons |= R_SIZE
-        refuse(q, st, t_ns, SIZE, value, q.risk.max_order_notional)
+        note_refusal(st, SIZE, value, q.risk.max_order_notional)
         return False
-    st.refusing[SIZE] = 0
-    collar = 1e-4 * q.risk.collar_bps * st.last_mid
-    if abs(price - st.last_mid) <= collar:
-        st.refusing[COLLAR] = 0
+    if collar_distance_bps(q, st, price) <= q.risk.collar_bps:
         return True
     side.reasons |= R_COLLAR
     # a quote that only the gates pushed past the collar is not quoted; a model price beyond it is an error
-    if abs(model_price - st.last_mid) > collar:
-        refuse(q, st, t_ns, COLLAR, 1e4 * abs(model_price - st.last_mid) / st.last_mid, q.risk.collar_bps)
+    distance = collar_distance_bps(q, st, model_price)
+    if distance > q.risk.collar_bps:
+        note_refusal(st, COLLAR, distance, q.risk.collar_bps)
     return False
 
 
@@ -154,8 +164,15 @@ def side_targets(q: Any, st: Any, k: int, t_ns: int, n_quotes: int, on: int, n: 
         quote = st.quotes[j]
         if quote.side != sign or rung == MAX_RUNGS:
             continue
+        if not math.isfinite(quote.price):  # only a user's quoter can do that
+            side.reasons |= R_COLLAR
+            note_refusal(st, COLLAR, quote.price, q.risk.collar_bps)
+            rung += 1
+            continue
         ticks = target_ticks(q, st, k, t_ns, quote.price, previous)
         lots = target_lots(q, st, k, quote.size_lots)
+        if lots <= 0:
+            side.reasons |= R_MIN_SIZE
         if frozen:
             lots = min(lots, side.last_lots[rung])
             if lots > 0 and worse_tick(sign, ticks, side.last_ticks[rung]) != ticks:
@@ -175,18 +192,6 @@ def side_targets(q: Any, st: Any, k: int, t_ns: int, n_quotes: int, on: int, n: 
     for j in range(first, n):
         side.quoted_lots += out[j].size_lots
     return n
-
-
-@kernel
-def uncross(out: Array, n: int) -> None:
-    """Keep our asks above our best bid, moving asks: a model may put both on one tick."""
-    if n == 0 or out[0].side < 0:
-        return
-    floor_ticks = out[0].price_ticks + 1
-    for j in range(n):
-        if out[j].side < 0:
-            out[j].price_ticks = max(out[j].price_ticks, floor_ticks)
-            floor_ticks = out[j].price_ticks + 1
 
 
 @kernel
