@@ -88,8 +88,8 @@ PARAMS = np.dtype(
     [
         ("instrument", INSTRUMENT), ("quoting", QUOTING), ("ladder", LADDER), ("flip", FLIP_GATE),
         ("cooldown", COOLDOWN), ("age_exit", AGE_EXIT), ("kill", KILL), ("risk", RISK), ("execution", EXECUTION),
-        ("max_quote_age_ns", "i8"),
-        ("user", "f8", (32,)),
+        ("max_quote_age_ns", "i8"), ("watch_sigma", "i8"), ("watch_sizes", "i8"), ("user", "f8", (32,)),
     ], align=True,
 )  # fmt: skip
-"""Everything kernels read. ``user`` holds the numbers a quoter was given."""
+"""Everything kernels read. ``user`` holds the numbers a quoter was given; ``watch_*`` say whether anything reads the
+volatility, and the sizes at the best prices: what nothing reads is not worked out."""

@@ -121,7 +121,17 @@ def resolve(config: Config, instrument: Instrument, warmup: WarmUp) -> tuple[np.
         "step_ns": _ns(config.strategy.step_ms, NS_PER_MS),
     })  # fmt: skip
     params["max_quote_age_ns"] = _ns(MAX_QUOTE_AGE_S)
+    watched = config.telemetry.metrics
+    params["watch_sigma"] = watched or config.strategy.model != "fixed" or kill_reads_sigma(config)
+    params["watch_sizes"] = watched or (
+        params["flip"]["mode"][0] != FLIP_OFF and params["flip"]["reference"][0] == MICRO
+    )
     return params, notes
+
+
+def kill_reads_sigma(config: Config) -> bool:
+    """Whether a kill switch looks at the volatility."""
+    return config.kill.volatility.enabled or config.kill.losing.enabled
 
 
 def _ns(value: float, unit: int = NS_PER_S) -> int:

@@ -10,6 +10,7 @@ from mmlab.events import NS_PER_S
 from mmlab.kernels.policy import kernel
 
 SECONDS = 3600 + 1
+S_PER_NS = 1e-9
 
 PNL = np.dtype(
     [
@@ -40,7 +41,7 @@ def pnl_advance(w: Any, t_ns: int) -> None:
             w.net[i], w.volume[i] = w.last_net, w.last_volume
             w.square_s[i] = w.square_total_s + square * ((k * NS_PER_S - w.now_ns) / NS_PER_S)
         w.second, w.next_second_ns = second, (second + 1) * NS_PER_S
-    w.square_total_s += square * ((t_ns - w.now_ns) / NS_PER_S)
+    w.square_total_s += square * ((t_ns - w.now_ns) * S_PER_NS)
     w.now_ns = t_ns
 
 

@@ -149,6 +149,7 @@ def simulate(
     strategy = setting.strategy
     if strategy is not None:
         params["quoting"]["model"] = QUOTER
+        params["watch_sigma"] = params["watch_sizes"] = 1
         params["user"][0, : len(strategy.numbers)] = list(strategy.numbers.values())
     return replay(
         tape_of(feed),
