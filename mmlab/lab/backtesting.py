@@ -14,7 +14,7 @@ from mmlab.errors import ConfigError, SessionError
 from mmlab.events import NS_PER_MS
 from mmlab.feeds.feed import Feed
 from mmlab.instrument import Instrument
-from mmlab.lab.quoter import Quoter
+from mmlab.lab.quoters import Quoter
 from mmlab.lab.run import Run
 from mmlab.lab.run import load_run as read_run
 from mmlab.lab.warm_up import calibrate, warm_up
