@@ -113,7 +113,7 @@ def resolve(config: Config, instrument: Instrument, warmup: WarmUp) -> tuple[np.
     limit_notional = instrument.notional(max(risk["max_long_lots"], risk["max_short_lots"]), warmup.mid)
     limit_money = limit_notional / warmup.mid if instrument.inverse else limit_notional
     _fill(params["age_exit"], _age_exit(config, instrument, warmup, limit_money))
-    _fill(params["kill"], _kill(config, instrument, warmup, lots, limit_money))
+    _fill(params["kill"], _kill(config, instrument, warmup, lots, limit_notional))
     _fill(params["risk"], risk)
     _fill(params["execution"], {
         "tolerance_ticks": config.execution.refresh_tolerance_ticks,
@@ -289,10 +289,10 @@ def _age_exit(config: Config, instrument: Instrument, warmup: WarmUp, limit_mone
     }
 
 
-def _kill(config: Config, instrument: Instrument, warmup: WarmUp, lots: int, limit_money: float) -> dict[str, Any]:
+def _kill(config: Config, instrument: Instrument, warmup: WarmUp, lots: int, limit_notional: float) -> dict[str, Any]:
     kill = config.kill
     order_notional = instrument.notional(lots, warmup.mid)
-    to_settle = 1 / warmup.mid if instrument.inverse else 1.0
+    most = 10 * 0.01 * limit_notional
     max_loss, max_drawdown = kill.loss.max_loss_quote, kill.drawdown.max_drawdown_quote
     return {
         "observe": kill.mode == "observe",
@@ -321,9 +321,9 @@ def _kill(config: Config, instrument: Instrument, warmup: WarmUp, lots: int, lim
         "losing_halt_ns": _ns(kill.losing.halt_s),
         "losing_rearms": kill.losing.max_rearms,
         "loss": kill.loss.enabled,
-        "max_loss": 0.1 * limit_money if max_loss is None else max_loss * to_settle,
+        "max_loss": most if max_loss is None else max_loss,
         "drawdown": kill.drawdown.enabled,
-        "max_drawdown": 0.1 * limit_money if max_drawdown is None else max_drawdown * to_settle,
+        "max_drawdown": most if max_drawdown is None else max_drawdown,
         "volatility": kill.volatility.enabled,
         "vol_ratio": kill.volatility.ratio,
         "vol_rearm_ratio": kill.volatility.rearm_ratio,

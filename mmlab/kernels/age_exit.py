@@ -1,10 +1,12 @@
 """Age exit: leave old, losing inventory with one reduce-only IOC sized by visible depth (`terms.md`, Age exit).
 
-    IDLE ──conditions hold──► CLEARING ──heavy side confirmed gone, depth known──► SENT ──terminal──► IDLE (cooldown)
-                                  └──conditions no longer hold──► IDLE
+    IDLE ──conditions hold──► CLEARING ──heavy side confirmed gone, light side cut──► SENT ──terminal──► IDLE (cooldown)
+                                  ├──conditions no longer hold──► IDLE
+                                  └──untradeable, too thin, over budget──► IDLE (cooldown), logged
 
 From CLEARING until the exit is terminal the heavy side is not quoted, so the exit cannot trade with our own order; the
-light side is cut so that position, quote and exit cannot pass through zero together.
+light side is cut so that position, quote and exit cannot pass through zero together. While it clears, the exit is sized
+afresh at every decision.
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from mmlab.events import NEVER_NS, NS_PER_S
+from mmlab.events import NEVER_NS, NS_PER_MS, NS_PER_S
 from mmlab.kernels.flip_gate import distance_ticks
 from mmlab.kernels.policy import kernel
 
 IDLE, CLEARING, SENT = range(3)
 MINUTE_NS = 60 * NS_PER_S
+MINUTES = 61
+"""Minutes of cost remembered: the present one and the hour before it."""
+WAKE_NS = NS_PER_MS
+"""An exit that waits for nothing but the depth is looked at again this soon."""
 FALLS = 64
 LOST_NS = 5 * NS_PER_S
 """An exit of which nothing was heard for this long was never placed."""
@@ -29,28 +35,28 @@ AGE_EXIT_STATE = np.dtype(
     [
         ("phase", "i8"), ("planned_lots", "i8"), ("lots", "i8"), ("depth_lots", "i8"), ("depth_known", "i8"),
         ("seen_live", "i8"), ("sent_ns", "i8"), ("next_ns", "i8"), ("fall_ns", "i8", (FALLS,)),
-        ("fall_from", "i8", (FALLS,)), ("falls", "i8"), ("cost", "f8", (60,)), ("minute", "i8"), ("exits", "i8"),
-        ("skips", "i8"),
+        ("fall_from", "i8", (FALLS,)), ("falls", "i8"), ("cost", "f8", (MINUTES,)), ("minute", "i8"),
+        ("exits", "i8"), ("skips", "i8"), ("wake_ns", "i8"),
     ],
     align=True,
 )  # fmt: skip
 """``fall_*``: when |position| fell and from what, to skip an exit that passive fills have done; ``cost``: taker cost of
-each minute of the last hour, settle currency."""
+each minute of the last hour, settle currency; ``wake_ns``: when CLEARING is to be looked at again."""
 
 
 @kernel
 def exit_spend(x: Any, t_ns: int, cost: float) -> None:
     """Book the cost of an exit's fill."""
     exit_minutes(x, t_ns)
-    x.cost[x.minute % 60] += cost
+    x.cost[x.minute % MINUTES] += cost
 
 
 @kernel
 def exit_minutes(x: Any, t_ns: int) -> None:
     """Forget the minutes that have left the hour."""
     minute = t_ns // MINUTE_NS
-    for k in range(max(x.minute + 1, minute - 59), minute + 1):
-        x.cost[k % 60] = 0.0
+    for k in range(max(x.minute + 1, minute - MINUTES + 1), minute + 1):
+        x.cost[k % MINUTES] = 0.0
     x.minute = max(x.minute, minute)
 
 
@@ -90,29 +96,36 @@ def exit_due(p: Any, x: Any, t_ns: int, position_lots: int, age_ns: float, adver
 
 
 @kernel
-def exit_size(p: Any, x: Any, position_lots: int, light_lots: int, min_lots: int) -> int:
-    """Lots to exit, or why not.
+def exit_size(p: Any, held: int, depth_lots: int, affordable: int, min_lots: int) -> int:
+    """Lots to exit of `held` > 0, or why not.
 
-    ``min(fraction*|position|, depth_fraction*visible)``, such that what stays, less the resting light side, does not
-    pass through zero; if it or the remainder is untradeable: all of it if the depth allows, else nothing.
+    ``min(fraction*held, depth_fraction*visible)``, and no more than the budget affords; if it or the remainder is
+    untradeable: all of it if depth and budget allow, else nothing.
     """
-    held = abs(position_lots)
-    allowed = int(p.depth_fraction * x.depth_lots)
-    lots = min(int(p.fraction * held), allowed, held - light_lots)
+    deep = int(p.depth_fraction * depth_lots + 1e-9)
+    most = min(deep, affordable)
+    lots = min(int(p.fraction * held + 1e-9), most)
     remainder = held - lots
     if lots >= min_lots and (remainder == 0 or remainder >= min_lots):
         return lots
-    if held <= allowed and light_lots == 0:
+    if min_lots <= held <= most:
         return held
-    return TOO_THIN if allowed < max(min_lots, 1) else UNTRADEABLE
+    if deep < min_lots:
+        return TOO_THIN
+    return UNTRADEABLE if most == deep else OVER_BUDGET
 
 
 @kernel
-def exit_start(p: Any, x: Any, t_ns: int, position_lots: int) -> None:
+def exit_start(p: Any, x: Any, t_ns: int, held: int) -> None:
     """IDLE -> CLEARING."""
-    x.phase, x.depth_known, x.seen_live = CLEARING, 0, 0
-    x.planned_lots = int(p.fraction * abs(position_lots))
-    x.lots, x.sent_ns = 0, t_ns
+    x.phase, x.depth_known, x.lots, x.wake_ns = CLEARING, 0, 0, t_ns + WAKE_NS
+    x.planned_lots = int(p.fraction * held + 1e-9)
+
+
+@kernel
+def exit_cancel(x: Any) -> None:
+    """CLEARING -> IDLE: the reason to exit is gone."""
+    x.phase, x.depth_known = IDLE, 0
 
 
 @kernel
@@ -131,10 +144,7 @@ def exit_end(p: Any, x: Any, t_ns: int) -> None:
 @kernel
 def exit_over(p: Any, x: Any, t_ns: int, exit_live: int) -> bool:
     """SENT: whether the exit is terminal."""
-    if exit_live:
-        x.seen_live = 1
-        return False
-    return x.seen_live != 0 or t_ns >= x.sent_ns + LOST_NS
+    return exit_live == 0 and (x.seen_live != 0 or t_ns >= x.sent_ns + LOST_NS)
 
 
 @kernel
@@ -142,6 +152,8 @@ def exit_deadline(p: Any, x: Any, age_at_ns: int, position_lots: int) -> int:
     """When the exit may become due, or is to be given up; NEVER_NS if nothing is ahead."""
     if x.phase == SENT:
         return x.sent_ns + LOST_NS
-    if p.enabled == 0 or position_lots == 0 or x.phase == CLEARING:
+    if p.enabled == 0 or position_lots == 0:
         return NEVER_NS
+    if x.phase == CLEARING:
+        return x.wake_ns
     return max(x.next_ns, age_at_ns)

@@ -21,7 +21,7 @@ from mmlab.kernels.age_exit import IDLE, exit_deadline
 from mmlab.kernels.exit_step import exit_age_at, exit_step, exit_target, set_depth, slippage_ticks, wants_depth
 from mmlab.kernels.flip_gate import flip_deadline
 from mmlab.kernels.gate_log import log_gate
-from mmlab.kernels.kill import count_refusals, kill_check, kill_deadline, release_side, release_world, sooner
+from mmlab.kernels.kill import kill_check
 from mmlab.kernels.ladder import ladder_deadline, ladder_update
 from mmlab.kernels.metric_row import metrics_row, refresh_metric
 from mmlab.kernels.observe import (
@@ -38,6 +38,8 @@ from mmlab.kernels.observe import (
 )
 from mmlab.kernels.policy import kernel
 from mmlab.kernels.quoting import floor_and_cap, model_quotes, part
+from mmlab.kernels.rearm import kill_deadline, rearm, release_side, release_world, sooner, trip_manual
+from mmlab.kernels.refusals import count_refusals
 from mmlab.kernels.shape import held_lots
 from mmlab.kernels.state import STATE, new_state
 from mmlab.kernels.switch import switch_running
@@ -66,7 +68,8 @@ A_UP = int(GateAction.LEVEL_UP)
 A_DOWN = int(GateAction.LEVEL_DOWN)
 __all__ = [
     "STATE", "decide", "metrics_row", "new_state", "next_deadline", "on_alive", "on_book", "on_fill", "on_funding",
-    "on_mark", "on_orders", "on_timer", "on_trade", "set_depth", "slippage_ticks", "wants_depth",
+    "on_mark", "on_orders", "on_timer", "on_trade", "rearm", "set_depth", "slippage_ticks", "trip_manual",
+    "wants_depth",
 ]  # fmt: skip
 
 

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from mmlab.events import NEVER_NS, NS_PER_S, GateAction, Switch, TargetFlag
+from mmlab.kernels.account import value_of
 from mmlab.kernels.age_exit import (
     CLEARING,
     IDLE,
     SENT,
+    WAKE_NS,
+    exit_cancel,
     exit_due,
     exit_end,
     exit_minutes,
@@ -27,7 +30,7 @@ from mmlab.kernels.flip_gate import distance_ticks
 from mmlab.kernels.gate_log import log_gate
 from mmlab.kernels.inventory import age_s, lots_age_s
 from mmlab.kernels.policy import kernel
-from mmlab.kernels.shape import min_lots
+from mmlab.kernels.shape import held_lots, min_lots
 
 Array = np.ndarray[Any, Any]
 IOC = int(TargetFlag.IOC)
@@ -35,7 +38,6 @@ REDUCE_ONLY = int(TargetFlag.REDUCE_ONLY)
 S_EXIT = int(Switch.AGE_EXIT)
 A_EXIT = int(GateAction.EXIT)
 A_SKIPPED = int(GateAction.EXIT_SKIPPED)
-OVER_BUDGET = -3.0
 
 
 @kernel
@@ -56,28 +58,52 @@ def exit_age_at(q: Any, st: Any, t_ns: int) -> int:
 @kernel
 def exit_wanted(q: Any, st: Any, t_ns: int) -> bool:
     """Whether age, loss and cooldown ask for an exit now."""
-    a, tick_size = st.account, q.instrument.tick_size
-    adverse = exit_adverse_ticks(a.position_lots, a.entry, st.last_mid, tick_size)
-    age_ns, mid_ticks = exit_age_ns(q, st, t_ns), st.last_mid / tick_size
-    return exit_due(q.age_exit, st.exit, t_ns, a.position_lots, age_ns, adverse, mid_ticks)
+    a = st.account
+    if q.age_exit.enabled == 0 or a.position_lots == 0 or t_ns < st.exit.next_ns:
+        return False
+    held = held_lots(q.risk, a.position_lots)
+    adverse = exit_adverse_ticks(held, a.entry, st.last_mid, q.instrument.tick_size)
+    return exit_due(q.age_exit, st.exit, t_ns, held, exit_age_ns(q, st, t_ns), adverse, st.mid_ticks)
 
 
 @kernel
-def exit_decide(q: Any, st: Any, t_ns: int, heavy: int) -> int:
-    """Size the exit, log it, and return its lots; 0 when it is skipped."""
-    x, position_lots = st.exit, st.account.position_lots
+def exit_limit_ticks(q: Any, st: Any, side: int) -> int:
+    """Price limit of an exit on `side`: `max_slippage` through the opposite best."""
+    best = st.market.bid_ticks if side < 0 else st.market.ask_ticks
+    x = q.age_exit
+    return max(1, best + side * int(distance_ticks(x.slippage_ticks, x.slippage_bps, st.mid_ticks)))
+
+
+@kernel
+def exit_affordable(q: Any, st: Any, held: int) -> int:
+    """Lots that can be taken out, at the worst price the exit may trade at, before the hourly budget is spent."""
+    i, inverse = q.instrument, q.instrument.inverse != 0
+    worst = exit_limit_ticks(q, st, -1 if held > 0 else 1) * i.tick_size
+    value = value_of(i.lot_size, worst, i.contract_size, inverse)
+    slippage = abs(value - value_of(i.lot_size, st.last_mid, i.contract_size, inverse))
+    cost = i.taker_fee * abs(value) + slippage
+    left = q.age_exit.budget_quote - st.exit.cost.sum()
+    if cost * abs(held) <= left:
+        return abs(held)
+    return int(left / cost) if left > 0.0 else 0
+
+
+@kernel
+def exit_decide(q: Any, st: Any, t_ns: int, held: int) -> int:
+    """Size the exit; send it once nothing of ours is in its way. Returns its lots, 0 while it waits or is skipped."""
+    x, heavy = st.exit, 0 if held > 0 else 1
     exit_minutes(x, t_ns)
-    light_lots = st.side[1 - heavy].working_lots
-    lots = exit_size(q.age_exit, x, position_lots, light_lots, min_lots(q.instrument, st.last_mid))
-    age_seconds, spent = exit_age_ns(q, st, t_ns) / NS_PER_S, x.cost.sum()
-    x.depth_known = 0
-    side = -1 if position_lots > 0 else 1
-    limit = q.age_exit.age_ns / NS_PER_S
-    if lots <= 0 or spent >= q.age_exit.budget_quote:
-        effect = OVER_BUDGET if lots > 0 else float(lots)
+    affordable = exit_affordable(q, st, held)
+    lots = exit_size(q.age_exit, abs(held), x.depth_lots, affordable, min_lots(q.instrument, st.last_mid))
+    age_seconds, limit = exit_age_ns(q, st, t_ns) / NS_PER_S, q.age_exit.age_ns / NS_PER_S
+    side = -1 if held > 0 else 1
+    if lots <= 0:
         x.skips += 1
         exit_end(q.age_exit, x, t_ns)
-        log_gate(st.gates, t_ns, S_EXIT, A_SKIPPED, side, age_seconds, limit, x.depth_lots, effect, x.next_ns)
+        log_gate(st.gates, t_ns, S_EXIT, A_SKIPPED, side, age_seconds, limit, x.depth_lots, float(lots), x.next_ns)
+        return 0
+    x.planned_lots, x.wake_ns = lots, NEVER_NS
+    if st.side[heavy].working_lots > 0 or st.side[1 - heavy].working_lots > abs(held) - lots:
         return 0
     exit_send(x, t_ns, lots)
     log_gate(st.gates, t_ns, S_EXIT, A_EXIT, side, age_seconds, limit, x.depth_lots, float(lots), 0)
@@ -92,17 +118,18 @@ def exit_step(q: Any, st: Any, t_ns: int, blocked: int) -> int:
         if exit_over(q.age_exit, x, t_ns, st.exit_live):
             exit_end(q.age_exit, x, t_ns)
         return 0
-    wanted = blocked == 0 and exit_wanted(q, st, t_ns)
-    if x.phase == CLEARING and not wanted:
-        x.phase, x.depth_known = IDLE, 0
-    if not wanted:
+    if blocked != 0 or not exit_wanted(q, st, t_ns):
+        if x.phase == CLEARING:
+            exit_cancel(x)
         return 0
+    held = held_lots(q.risk, st.account.position_lots)
     if x.phase == IDLE:
-        exit_start(q.age_exit, x, t_ns, st.account.position_lots)
-    heavy = 0 if st.account.position_lots > 0 else 1
-    if st.side[heavy].working_lots > 0 or x.depth_known == 0:
+        exit_start(q.age_exit, x, t_ns, abs(held))
+    if x.depth_known == 0:
+        x.wake_ns = t_ns + WAKE_NS
         return 0
-    return exit_decide(q, st, t_ns, heavy)
+    x.depth_known = 0
+    return exit_decide(q, st, t_ns, held)
 
 
 @kernel
@@ -114,7 +141,7 @@ def wants_depth(s: Array) -> int:
     st = s[0]
     if st.exit.phase != CLEARING:
         return 0
-    return 1 if st.account.position_lots > 0 else -1
+    return 1 if st.account.position_lots > 0 else -1  # an exit reduces the position, whatever counts as inventory
 
 
 @kernel
@@ -126,17 +153,14 @@ def set_depth(s: Array, lots: int) -> None:
 @kernel
 def slippage_ticks(p: Array, s: Array) -> int:
     """How far from the best price the exit may trade, in ticks."""
-    x, tick_size = p[0].age_exit, p[0].instrument.tick_size
-    return int(distance_ticks(x.slippage_ticks, x.slippage_bps, s[0].last_mid / tick_size))
+    x = p[0].age_exit
+    return int(distance_ticks(x.slippage_ticks, x.slippage_bps, s[0].mid_ticks))
 
 
 @kernel
 def exit_target(p: Array, s: Array, lots: int, out: Array, n: int) -> int:
-    """Append the exit: reduce-only IOC down to `max_slippage` through the opposite best."""
-    st = s[0]
-    sign = -1 if st.account.position_lots > 0 else 1
-    best = st.market.bid_ticks if sign < 0 else st.market.ask_ticks
-    row = out[n]
-    row.side, row.rung, row.flags = sign, -1, IOC | REDUCE_ONLY
-    row.price_ticks, row.size_lots = best + sign * slippage_ticks(p, s), lots
+    """Append the exit: a reduce-only IOC."""
+    row, side = out[n], -1 if s[0].account.position_lots > 0 else 1
+    row.side, row.rung, row.flags = side, -1, IOC | REDUCE_ONLY
+    row.price_ticks, row.size_lots = exit_limit_ticks(p[0], s[0], side), lots
     return n + 1

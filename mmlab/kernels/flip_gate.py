@@ -46,15 +46,23 @@ def flip_extra_ticks(p: Any, g: Any, t_ns: int) -> float:
 
 
 @kernel
-def flip_trigger(p: Any, g: Any, t_ns: int, count: int, mid_ticks: float, memory_ns: int) -> int:
+def flip_pull(p: Any, g: Any, t_ns: int, memory_ns: int) -> bool:
+    """Pull both sides; False if that was done within the window, or still holds."""
+    began_ns = g.pull.until_ns - g.pull.duration_ns
+    if switch_running(g.pull, t_ns) or (g.pull.trips > 0 and t_ns - began_ns < p.window_ns):
+        return False
+    switch_trip(g.pull, t_ns, p.pause_ns, p.pause_max_ns, memory_ns)
+    g.pull.released_ns = g.pull.until_ns
+    return True
+
+
+@kernel
+def flip_trigger(p: Any, g: Any, t_ns: int, pull: bool, mid_ticks: float, memory_ns: int) -> int:
     """Act on a trigger; return the `GateAction`."""
-    if p.mode == FLIP_SKIP or (p.mode == FLIP_ADAPTIVE and count >= p.hard_threshold):
-        if not switch_running(g.pull, t_ns):
-            switch_trip(g.pull, t_ns, p.pause_ns, p.pause_max_ns, memory_ns)
-            g.pull.released_ns = g.pull.until_ns
+    action = WIDEN
+    if pull:
+        flip_pull(p, g, t_ns, memory_ns)
         action = SKIP
-    else:
-        action = WIDEN
     if p.mode != FLIP_SKIP:
         widen = distance_ticks(p.widen_ticks, p.widen_bps, mid_ticks)
         if p.mode == FLIP_ADAPTIVE:
@@ -71,14 +79,19 @@ def flip_trigger(p: Any, g: Any, t_ns: int, count: int, mid_ticks: float, memory
 def flip_gate_book(p: Any, g: Any, t_ns: int, reference_ticks: float, mid_ticks: float, memory_ns: int) -> int:
     """Take the reference after a batch; return the `GateAction` of a trigger, or NOTHING.
 
-    Triggers at a new flip, when the window holds `threshold` of them, at most once a window.
+    Triggers at a new flip, when the window holds `threshold` of them, at most once a window. The pull at
+    `hard_threshold` does not wait for the next trigger: flips that come that fast are over by then.
     """
-    if not flip_update(g.flips, t_ns, reference_ticks, p.min_move, KEEP_NS) or p.mode == FLIP_OFF:
+    keep_ns = max(KEEP_NS, p.window_ns)
+    if not flip_update(g.flips, t_ns, reference_ticks, p.min_move, keep_ns) or p.mode == FLIP_OFF:
         return NOTHING
     count = flip_count(g.flips, t_ns, p.window_ns)
-    if count < p.threshold or (g.triggers > 0 and t_ns - g.since_ns < p.window_ns):
+    if count < p.threshold:
         return NOTHING
-    return flip_trigger(p, g, t_ns, count, mid_ticks, memory_ns)
+    hard = p.mode == FLIP_ADAPTIVE and count >= p.hard_threshold
+    if g.triggers > 0 and t_ns - g.since_ns < p.window_ns:
+        return SKIP if hard and flip_pull(p, g, t_ns, memory_ns) else NOTHING
+    return flip_trigger(p, g, t_ns, hard or p.mode == FLIP_SKIP, mid_ticks, memory_ns)
 
 
 @kernel

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmlab.events import NS_PER_S, GateAction, Liquidity, Switch
+from mmlab.events import NS_PER_S, GateAction, Switch
 from mmlab.kernels.account import (
     account_fill,
     account_funding,
@@ -27,14 +27,14 @@ from mmlab.kernels.gate_log import log_gate
 from mmlab.kernels.inventory import age_update, lots_fill
 from mmlab.kernels.kill import check_burst, check_losing, check_toxic
 from mmlab.kernels.markout import markout_advance, markout_fill, markout_gap
-from mmlab.kernels.pnl_window import pnl_advance, pnl_epoch, pnl_set
+from mmlab.kernels.pnl_window import pnl_advance, pnl_epoch, pnl_mark, pnl_set
 from mmlab.kernels.policy import kernel
 from mmlab.kernels.shape import q_ratio
 from mmlab.kernels.volatility import vol_timer, vol_update
+from mmlab.kernels.windows import histogram_push
 from mmlab.params import FLIP_OFF, MICRO, QUOTER
 
 Array = np.ndarray[Any, Any]
-MAKER = int(Liquidity.MAKER)
 S_FLIP = int(Switch.FLIP)
 S_PULL = int(Switch.PULL)
 A_PAUSE = int(GateAction.PAUSE)
@@ -77,10 +77,13 @@ def inventory_ratio(q: Any, st: Any) -> float:
 @kernel
 def clock(q: Any, st: Any, t_ns: int) -> None:
     """Let time pass for everything that integrates or counts by the second."""
+    if t_ns < st.next_second_ns:
+        pnl_advance(st.pnl, t_ns)
+        st.now_ns = t_ns
+        return
+    pnl_mark(st.pnl, st.account.net_quote)
     pnl_advance(st.pnl, t_ns)
     st.now_ns = t_ns
-    if t_ns < st.next_second_ns:
-        return
     second = t_ns // NS_PER_S
     for k in range(max(st.message_second + 1, second - 60), second + 1):
         st.message_ring[k % st.message_ring.size] = st.messages
@@ -139,8 +142,9 @@ def on_book(p: Array, s: Array, market: Any) -> None:
     if m.valid == 0:
         lose_book(st)
     else:
-        if was_valid == 0:
+        if was_valid == 0 or st.silent:
             st.valid_since_ns = t_ns
+        st.silent = 0
         st.last_mid = m.mid
         if st.account.position_lots != 0:
             remark(q, st)
@@ -156,7 +160,10 @@ def on_book(p: Array, s: Array, market: Any) -> None:
 @kernel
 def on_alive(s: Array, local_ns: int) -> None:
     """Take a venue message that left the best quotes as they were: the feed is not stale."""
-    s[0].book_ns = max(s[0].book_ns, local_ns)
+    st = s[0]
+    st.book_ns = max(st.book_ns, local_ns)
+    if st.silent:
+        st.silent, st.valid_since_ns, st.dirty = 0, local_ns, 1
 
 
 @kernel
@@ -185,8 +192,8 @@ def on_funding(p: Array, s: Array, exch_ns: int, local_ns: int, price_ticks: int
 
 
 @kernel
-def maker_fill(q: Any, st: Any, k: int, fill: Any, price: float) -> None:
-    """A resting quote of side `k` was hit: its statistics, cooldown and burst switch. Hits count, not fills."""
+def quote_fill(q: Any, st: Any, k: int, fill: Any, price: float) -> None:
+    """A quote of side `k` was hit: its statistics, cooldown and burst switch. Hits count, not fills."""
     side, t_ns = st.side[k], fill.local_ns
     side.last_lots[fill.rung] = max(0, side.last_lots[fill.rung] - fill.size_lots)
     markout_fill(side.markout, fill.exch_ns, price, float(fill.size_lots))
@@ -198,7 +205,9 @@ def maker_fill(q: Any, st: Any, k: int, fill: Any, price: float) -> None:
     if q.cooldown.enabled and cooldown_hit(q.cooldown, c, t_ns, hits, toxicity(side.markout), q.kill.memory_ns):
         limit, pause_s = float(q.cooldown.max_fills_per_s), c.pull.duration_ns / NS_PER_S
         log_gate(st.gates, t_ns, S_PULL, A_PAUSE, fill.side, float(hits), limit, hits, pause_s, c.pull.until_ns)
-    check_burst(q, st, k, t_ns)
+    if fill.exch_ns >= side.burst.epoch_ns:
+        histogram_push(side.burst_rate, hits)
+        check_burst(q, st, k, t_ns)
 
 
 @kernel
@@ -222,8 +231,8 @@ def on_fill(p: Array, s: Array, fill: Any) -> None:
     if a.fills == 1:
         pnl_epoch(st.pnl, t_ns)
     pnl_set(st.pnl, a.net_quote, a.volume, position)
-    if fill.liquidity == MAKER:
-        maker_fill(q, st, k, fill, price)
+    if fill.rung >= 0:
+        quote_fill(q, st, k, fill, price)
     else:
         size = fill.side * fill.size_lots * i.lot_size
         cost = value_of(size, price, i.contract_size, inverse) - value_of(size, fill.mid, i.contract_size, inverse)
@@ -246,6 +255,8 @@ def on_orders(
     clock(p[0], st, local_ns)
     st.side[0].working_lots, st.side[1].working_lots = working_bid_lots, working_ask_lots
     st.live_orders, st.messages, st.exit_live = live_orders, messages, exit_live
+    if exit_live:
+        st.exit.seen_live = 1
     st.dirty = 1
 
 

@@ -52,6 +52,12 @@ def pnl_set(w: Any, net: float, volume: float, position: float) -> None:
 
 
 @kernel
+def pnl_mark(w: Any, net: float) -> None:
+    """Net P&L has moved with the market: to be called before a second is over, so that windows start marked."""
+    w.last_net = net
+
+
+@kernel
 def pnl_epoch(w: Any, t_ns: int) -> None:
     """Start a new epoch: windows do not reach behind it."""
     w.start_ns, w.start_net, w.start_volume, w.start_square_s = t_ns, w.last_net, w.last_volume, w.square_total_s

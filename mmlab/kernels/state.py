@@ -23,6 +23,7 @@ from mmlab.kernels.pnl_window import PNL
 from mmlab.kernels.policy import one_row
 from mmlab.kernels.switch import SWITCH
 from mmlab.kernels.volatility import VOL
+from mmlab.kernels.windows import HISTOGRAM_FIELDS
 
 WORLD_SWITCHES = 15
 """Global kill switches, indexed by `mmlab.events.Switch`."""
@@ -32,21 +33,24 @@ WARM_UP_INTERVALS = 50
 SIDE = np.dtype(
     [
         ("markout", MARKOUT), ("rate", RATE), ("cooldown", COOLDOWN_STATE), ("toxic", SWITCH), ("burst", SWITCH),
+        ("burst_rate", np.dtype(HISTOGRAM_FIELDS, align=True)),
         ("last_hit_ns", "i8"), ("epoch_seen", "i8"), ("working_lots", "i8"), ("last_ticks", "i8", (MAX_RUNGS,)),
         ("last_lots", "i8", (MAX_RUNGS,)), ("reasons", "i8"), ("quoted_lots", "i8"),
     ],
     align=True,
 )  # fmt: skip
 """Memory of one side. ``last_*``: the last targets by rung, less what has been filled since; ``working_lots``: resting
-or in flight, as the driver reports it."""
+or in flight, as the driver reports it; ``burst_rate``: samples of the fill rate in the burst switch's present epoch."""
 
 STATE = np.dtype(
     [
         ("dirty", "i8"), ("now_ns", "i8"), ("deadline_ns", "i8"), ("started", "i8"),
-        ("market", MARKET), ("mid_ticks", "f8"), ("last_mid", "f8"), ("book_ns", "i8"), ("valid_since_ns", "i8"), ("mark_ticks", "i8"),
+        ("market", MARKET), ("mid_ticks", "f8"), ("last_mid", "f8"), ("mark_ticks", "i8"),
+        ("book_ns", "i8"), ("valid_since_ns", "i8"), ("silent", "i8"),
         ("side", SIDE, (2,)), ("vol", VOL), ("flip", FLIP_GATE_STATE), ("ladder", LADDER_STATE),
         ("exit", AGE_EXIT_STATE),
-        ("account", ACCOUNT), ("net", "f8"), ("peak", "f8"), ("age", AGE), ("lots", LOTS), ("pnl", PNL),
+        ("account", ACCOUNT), ("net", "f8"), ("loss_from", "f8"), ("peak", "f8"), ("age", AGE), ("lots", LOTS),
+        ("pnl", PNL),
         ("world", SWITCH, (WORLD_SWITCHES,)), ("refused_ns", "i8", (WORLD_SWITCHES,)),
         ("refusals", "i8", (WORLD_SWITCHES,)), ("refusing", "i8", (WORLD_SWITCHES,)),
         ("was_refusing", "i8", (WORLD_SWITCHES,)), ("refused", "i8"),

@@ -13,8 +13,8 @@ import numpy as np
 from mmlab.events import MAX_RUNGS, NO_PRICE, Reason, TargetFlag
 from mmlab.kernels.age_exit import IDLE, SENT
 from mmlab.kernels.flip_gate import distance_ticks, flip_extra_ticks
-from mmlab.kernels.kill import COLLAR, MESSAGES, ORDER_COUNT, SIZE, messages_last_minute, note_refusal
 from mmlab.kernels.policy import kernel
+from mmlab.kernels.refusals import COLLAR, MESSAGES, ORDER_COUNT, SIZE, messages_last_minute, note_refusal
 from mmlab.kernels.shape import held_lots, min_lots, notional, q_ratio, room_lots, round_outward, worse_tick
 from mmlab.params import FLIP_OFF
 
