@@ -20,6 +20,7 @@ from mmlab.lab.report_figures import bridge_figure, markout_curve, time_panels
 from mmlab.lab.report_text import (
     bps,
     headline,
+    key_figures,
     markout_table_html,
     method,
     number,
@@ -28,7 +29,6 @@ from mmlab.lab.report_text import (
     sensitivity_table,
     subtitle,
     summary_table,
-    tiles,
 )
 from mmlab.lab.sensitivity import THROUGH_ONLY, sensitivity
 
@@ -89,7 +89,7 @@ def report_html(run: Any, *, sensitivity: bool = True) -> str:
         "subtitle": subtitle(run),
         "alarms": alarms,
         "lead": lead,
-        "tiles": tiles(run),
+        "tiles": key_figures(run),
         "panels": [(name, *titles) for name, titles in PANELS.items()],
         "bridge_table": rows_html(
             ((name, bps(row["bps"]), number(row["quote"], 4, sign=True)) for name, row in parts.iterrows()),
@@ -121,10 +121,8 @@ def variants(run: Any, *, wanted: bool) -> tuple[pd.DataFrame | None, str]:
     coarse = run.facts["queue_fidelity"] == "low" and run.info.queue != "through_only"
     if not wanted and not coarse:
         return None, "Not run: the report was made without it."
-    if run.rerun is None:
-        return None, "Not run: this run was not made by a backtest."
     try:
-        return sensitivity(run, None if wanted else [THROUGH_ONLY]), ""
+        return (run.sensitivity if wanted else sensitivity(run, [THROUGH_ONLY])), ""
     except SessionError as error:
         return None, f"Not run: {error}."
 
@@ -142,7 +140,7 @@ def summary_html(run: Any) -> str:
     cells = "".join(
         f"<td style='text-align:left;padding:4px 14px 4px 0;vertical-align:top'><small>{html.escape(label)}</small><br>"
         f"<b>{html.escape(value)}</b><br><small>{html.escape(note)}</small></td>"
-        for label, value, note in tiles(run)
+        for label, value, note in key_figures(run)
     )
     first, second = html.escape(result(run, None)), html.escape(subtitle(run))
     return f"<p><b>{first}</b><br><small>{second}</small></p><table><tr>{cells}</tr></table>"

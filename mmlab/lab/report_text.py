@@ -98,7 +98,7 @@ def result(run: Any, table: pd.DataFrame | None) -> str:
     )
 
 
-def tiles(run: Any) -> list[tuple[str, str, str]]:
+def key_figures(run: Any) -> list[tuple[str, str, str]]:
     """The strip of key figures: label, value, what stands below."""
     s = run.summary
     return [

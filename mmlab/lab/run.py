@@ -85,6 +85,19 @@ class Run(Record):
         self.directory = path
         return path
 
+    @cached_property
+    def sensitivity(self) -> pd.DataFrame:
+        """Net P&L with other queue models, latencies and fees (`mmlab.lab.sensitivity.sensitivity`).
+
+        Raises
+        ------
+        SessionError
+            The run cannot be repeated.
+        """
+        from mmlab.lab.sensitivity import sensitivity
+
+        return sensitivity(self)
+
     def report(self, path: str | Path | None = None, *, sensitivity: bool = True) -> Path:
         """Write the tear sheet: one HTML file that needs nothing else.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmlab.errors import SessionError
 from mmlab.lab.progress import track
 from mmlab.lab.summary import summarise
 
@@ -72,7 +73,14 @@ def sensitivity(run: Any, only: list[str] | None = None) -> pd.DataFrame:
     DataFrame
         Index: "as run", then the variants; ``net_pnl`` (settle currency), ``pnl_per_million, fills, volume``,
         ``change`` of net P&L, ``flips`` (its sign is another than as run).
+
+    Raises
+    ------
+    SessionError
+        The run cannot be repeated.
     """
+    if run.rerun is None:
+        raise SessionError("this run was not made by a backtest, so it cannot be repeated")
     base = run.summary
     rows = {"as run": [base[name] for name in FIGURES]}
     for name in track(only or list(VARIANTS), "Sensitivity"):

@@ -80,6 +80,12 @@ def folder_name(info: RunInfo) -> str:
     return f"{start:%Y%m%dT%H%M%SZ}-{name}"
 
 
+def require_new(path: Path) -> None:
+    """Refuse (`SessionError`) a place for a run where there is something already; an empty folder will do."""
+    if (path.is_dir() and any(path.iterdir())) or path.is_file():
+        raise SessionError(f"{path} already exists: choose another name, or remove it first")
+
+
 def write_run(
     path: Path,
     run: Stored,
@@ -106,9 +112,7 @@ def write_run(
     SessionError
         `path` exists and is not empty, or cannot be written.
     """
-    path = Path(path)
-    if (path.is_dir() and any(path.iterdir())) or path.is_file():
-        raise SessionError(f"{path} already exists: choose another name, or remove it first")
+    require_new(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmlab import load_run
 from mmlab.errors import SessionError
-from mmlab.lab import load_run
 from mmlab.telemetry import run_directory
 from mmlab.telemetry.run_directory import FILES, folder_name
 from mmlab.telemetry.tables import Tables
