@@ -21,6 +21,8 @@ MAX_PLACES = 15
 """Most decimal places looked for in a float."""
 NOT_A_NUMBER, TOO_LONG = 1, 2
 _LIMIT = 9.0e18
+MOST_BEFORE_A_DIGIT = (2**63 - 10) // 10
+"""An int64 this large takes one more digit."""
 
 
 class BadNumber(ValueError):  # noqa: N818 - it names what was found, and becomes a FeedError at once
@@ -52,7 +54,7 @@ class Decimals:
 
     def text(self, index: int) -> str:
         """One number as it would be written."""
-        return str(Decimal(int(self.mantissa[index])).scaleb(-int(self.places[index])))
+        return f"{Decimal(int(self.mantissa[index])).scaleb(-int(self.places[index])).normalize():f}"
 
     def at_scale(self, scale: int) -> Array:
         """Mantissas at one common number of places; raises `BadNumber` where that does not fit 64 bits."""
@@ -89,7 +91,7 @@ def parse(data: Array, offsets: Array, mantissa: Array, places: Array) -> tuple[
         while j < end:
             c = data[j]
             if 48 <= c <= 57:
-                if value > 900_000_000_000_000_000 // 10:
+                if value > MOST_BEFORE_A_DIGIT:
                     if not point or c != 48:
                         return i, TOO_LONG
                 else:
@@ -125,7 +127,7 @@ def parse(data: Array, offsets: Array, mantissa: Array, places: Array) -> tuple[
             if value == 0:
                 scale = 0
         while scale < 0:
-            if value > 900_000_000_000_000_000 // 10:
+            if value > MOST_BEFORE_A_DIGIT:
                 return i, TOO_LONG
             value *= 10
             scale += 1
@@ -143,7 +145,7 @@ def from_text(texts: Sequence[str] | pa.Array) -> Decimals:
     Raises
     ------
     BadNumber
-        A text is empty, no number (``nan`` included), or has more than 18 digits.
+        A text is empty, no number (``nan`` included), or does not fit 64 bits.
     """
     column = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.string())
     column = column.cast(pa.large_string())

@@ -88,8 +88,9 @@ def stack(parts: Sequence[Rows]) -> Rows:
 def numbers(values: Any, sources: Sources, place: Array, what: str) -> Decimals:
     """Decimals from text or floats; a bad one is a FeedError that names its place."""
     try:
-        if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
-            return from_floats(values)
+        if isinstance(values, np.ndarray):
+            whole = values.dtype.kind in "iu"
+            return Decimals(values.astype(np.int64), zeros(values.size).places) if whole else from_floats(values)
         return from_text(values)
     except BadNumber as bad:
         raise sources.error(f"{what} {bad.reason}", place[bad.index]) from None

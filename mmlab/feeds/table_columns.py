@@ -94,6 +94,8 @@ class Table:
             column = column.dictionary_decode()
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             return column_text(self.data, name).fill_null("")
+        if pa.types.is_null(column.type):
+            return np.full(len(column), np.nan)
         if pa.types.is_decimal(column.type):
             return column.cast(pa.string()).fill_null("")
         return column.to_numpy(zero_copy_only=False)
@@ -169,7 +171,7 @@ def _load(path: Path, progress: Progress | None) -> pa.Table:
             progress(path.stat().st_size)
     else:
         data = read_all(path, progress)
-        if path.suffix == ".parquet":
+        if path.suffix == ".parquet" and data:
             raise FeedError("is not a Parquet file", path=path)
         table = parse_csv(data, path)
     if table.num_rows == 0:
