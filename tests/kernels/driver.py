@@ -169,7 +169,9 @@ class Driver:
 
     # -- market -------------------------------------------------------------------------------------------------------
 
-    def book(self, bid: int, ask: int, bid_lots: int = 100, ask_lots: int = 100, after: float = 0.0, **kw: Any) -> Driver:
+    def book(
+        self, bid: int, ask: int, bid_lots: int = 100, ask_lots: int = 100, after: float = 0.0, **kw: Any
+    ) -> Driver:
         """New best quotes, `after` seconds from now."""
         self.until_ns(self.now_ns + round(after * NS_PER_S))
         self.best = (bid, ask)
