@@ -19,7 +19,7 @@ from mmlab.errors import FeedError
 from mmlab.events import ASK, BID, Kind
 from mmlab.feeds.decimals import zeros
 from mmlab.feeds.feed import Feed
-from mmlab.feeds.lines import Progress
+from mmlab.feeds.lines import Progress, open_file
 from mmlab.feeds.normalise import Raw
 from mmlab.feeds.rows import Rows, Sources, numbers, trade_rows, with_marks
 from mmlab.feeds.tables import require_order
@@ -62,7 +62,7 @@ def read(paths: list[Path], progress: Progress | None = None) -> Raw:
     sideless = known & (side == 0) & (what != CLEAR)
     if sideless.any():
         raise sources.error("a row is neither buy nor sell", place[int(np.argmax(sideless))])
-    by_order = bool((what >= ADD).any())
+    by_order = bool(np.isin(what, (ADD, CANCEL, MODIFY, FILL)).any())
     is_trade = (what == TRADE) & ~(by_order & (what == FILL).any())  # fills tell the same trades, order by order
     trades = _trades(data[is_trade], side[is_trade], place[is_trade], sources)
     is_book = known & (what != TRADE)
@@ -74,8 +74,9 @@ def read(paths: list[Path], progress: Progress | None = None) -> Raw:
 def load(path: Path, progress: Progress | None = None) -> Array:
     """The one event array of a file."""
     try:
-        content = np.load(path, allow_pickle=False)
-        data = content if isinstance(content, np.ndarray) else content[_key(content.files)]
+        with open_file(path) as file:
+            content = np.load(file, allow_pickle=False)
+            data = content if isinstance(content, np.ndarray) else content[_key(content.files)]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise FeedError(f"is no whole .npz or .npy file ({error}): fetch it again", path=path) from None
     if progress is not None:

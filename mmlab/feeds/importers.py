@@ -66,6 +66,8 @@ def import_feed(
     for path in paths:
         if not path.exists():
             raise FeedError("there is no such file", path=path)
+        if path.is_dir():
+            raise FeedError("is a folder: give the files in it", path=path)
     read: Callable[..., Raw] = import_module(f"mmlab.feeds.{FORMATS[format]}").read
     allowed = list(inspect.signature(read).parameters)[2:]
     if "prefer" in allowed and instrument is not None:
