@@ -1,7 +1,7 @@
 """A Python driver around the decision kernel's entry points, with ideal order handling: scripted tapes in few lines.
 
-Time is in seconds since the start of the tape, prices in ticks, sizes in lots. Every entry point is called as the replay
-calls it: events in order, timers at the deadlines the kernel asks for, `decide` whenever it is dirty. Orders are
+Time is in seconds since the start of the tape, prices in ticks, sizes in lots. Every entry point is called as the
+replay calls it: events in order, timers at the deadlines the kernel asks for, `decide` whenever it is dirty. Orders are
 acknowledged at once, unless ``held`` is set: then what rests stays as it was until `ack`.
 """
 
@@ -45,7 +45,8 @@ def measured(**changes: Any) -> WarmUp:
     """What a warm-up on a market at 100.00, two ticks wide, might have measured."""
     values: dict[str, Any] = {
         "start_ns": START_NS - 60 * NS_PER_S, "end_ns": START_NS, "mid": 100.0, "A": 0.9, "kappa": 30.0, "sigma": 0.02,
-        "gamma": 0.01, "median_spread_ticks": 2.0, "median_interval_ns": 10e6, "p99_interval_ns": 50e6, "has_mark": True,
+        "gamma": 0.01, "median_spread_ticks": 2.0, "median_interval_ns": 10e6, "p99_interval_ns": 50e6,
+        "has_mark": True,
     }  # fmt: skip
     return WarmUp(**(values | changes))
 
@@ -53,7 +54,8 @@ def measured(**changes: Any) -> WarmUp:
 def simple(**changes: Any) -> Config:
     """A fixed quote one tick from mid, 10 lots a quote, at most 100 lots; `changes` by dotted name."""
     plain: dict[str, Any] = {
-        "strategy.model": "fixed", "strategy.order_size": 1.0, "risk.max_position": 10.0, "gates.age_exit.enabled": False,
+        "strategy.model": "fixed", "strategy.order_size": 1.0, "risk.max_position": 10.0,
+        "gates.age_exit.enabled": False,
     }  # fmt: skip
     return Config().with_(**(plain | changes))
 

@@ -20,7 +20,8 @@ ACTIONS = {-1: None, int(GateAction.SKIP): "skip", int(GateAction.WIDEN): "widen
 def params(mode: int, **changes):
     p = one_row(FLIP_GATE)
     values = {
-        "mode": mode, "threshold": 8, "hard_threshold": 16, "window_ns": 200 * MS, "min_move": 0.1, "pause_ns": 500 * MS,
+        "mode": mode, "threshold": 8, "hard_threshold": 16, "window_ns": 200 * MS, "min_move": 0.1,
+        "pause_ns": 500 * MS,
         "pause_max_ns": 1000 * MS, "hold_ns": 600 * MS, "widen_ticks": 2.0, "growth": 1.5, "max_ticks": 8.0,
         "half_life_ns": 400.0 * MS,
     }  # fmt: skip
@@ -202,7 +203,8 @@ def flapping(mode: str, every: float = 0.02, n: int = 8, **changes) -> Driver:
 
 def test_skip_pulls_both_sides_and_gives_them_back() -> None:
     d = flapping("skip")
-    assert d.bid is None and d.ask is None
+    assert d.bid is None
+    assert d.ask is None
     assert d.reasons(1) & d.reasons(-1) & Reason.FLIP_SKIP
     (row,) = d.triggers(Switch.FLIP)
     assert (row.action, row.value, row.threshold, row.effect) == (GateAction.SKIP, 8, 8, 0.5)
@@ -238,7 +240,8 @@ def test_widening_in_bps_holds_when_larger() -> None:
 
 def test_off_does_nothing() -> None:
     d = flapping("off", n=40, every=0.01)
-    assert (d.bid.ticks, d.ask.ticks) == (9999, 10001) and not d.triggers(Switch.FLIP)
+    assert (d.bid.ticks, d.ask.ticks) == (9999, 10001)
+    assert not d.triggers(Switch.FLIP)
 
 
 def test_a_gap_resets_the_direction() -> None:

@@ -149,7 +149,8 @@ def test_bps_twin_holds_when_larger() -> None:
 
 def test_full_inventory_switches_the_heavy_side_off() -> None:
     d = long_by(100)
-    assert d.bid is None and d.reasons(1) & Reason.LADDER_FULL
+    assert d.bid is None
+    assert d.reasons(1) & Reason.LADDER_FULL
     assert d.ask.lots == 10
 
 
@@ -159,7 +160,7 @@ def test_last_level_quotes_just_below_one() -> None:
     assert d.last.level == 4, "0.97 is above 1 - hysteresis"
     assert (d.bid.ticks, d.bid.lots) == (10000 - 1 - 8, 1), "offset and multiplier of the last level"
     d.fill(-1, 3)  # 0.94: the dwell of level 4 is long over
-    assert d.last.level == 3 and d.bid is None or d.bid.ticks == 10000 - 1 - 5
+    assert (d.last.level == 3 and d.bid is None) or d.bid.ticks == 10000 - 1 - 5
 
 
 def test_last_level_holds_for_its_dwell() -> None:
@@ -174,9 +175,11 @@ def test_last_level_holds_for_its_dwell() -> None:
 
 def test_heavy_size_is_cut_so_that_the_limit_holds() -> None:
     d = long_by(24 + 73)
-    assert d.bid.lots == 2 and not d.reasons(1) & Reason.CUT  # a quarter of 10
+    assert d.bid.lots == 2
+    assert not d.reasons(1) & Reason.CUT
     d = long_by(99)
-    assert d.bid.lots == 1 and d.reasons(1) & Reason.CUT
+    assert d.bid.lots == 1
+    assert d.reasons(1) & Reason.CUT
 
 
 def test_a_size_below_the_minimum_is_not_quoted_and_never_rounded_up() -> None:
@@ -186,7 +189,8 @@ def test_a_size_below_the_minimum_is_not_quoted_and_never_rounded_up() -> None:
     d = Driver(simple(**{"strategy.order_size": 0.3})).warm()
     assert any("will not be quoted" in note for note in d.notes)
     d.fill(1, 80).calm(1.0)
-    assert d.bid is None and d.reasons(1) & Reason.MIN_SIZE
+    assert d.bid is None
+    assert d.reasons(1) & Reason.MIN_SIZE
 
 
 def test_every_move_is_logged() -> None:
