@@ -53,7 +53,9 @@ class Strategy(Section):
     order_size: float | None = _number(
         None, 1e-18, 1e18, "size", "size of one order; none: from the instrument's minimum"
     )
-    min_spread_bps: float = _number(0.0, 0, 1e4, "bps", "floor of the total spread")
+    min_spread_bps: float | None = _number(
+        None, 0, 1e4, "bps", "floor of the total spread; none: from the warm-up's volatility, where A or kappa are"
+    )
     min_edge_bps: float = _number(0.0, 0, 1e4, "bps", "with two maker fees, the other floor of the total spread")
     max_spread_bps: float = _number(100.0, 0.001, 1e4, "bps", "cap of the total spread")
     rungs: int = _number(1, 1, MAX_RUNGS, "", "quotes a side")
@@ -77,7 +79,7 @@ class Strategy(Section):
                 f"give 1, or one a rung ({self.rungs})"
             )
         for floor in ("min_spread_bps", "min_edge_bps"):
-            if getattr(self, floor) > self.max_spread_bps:
+            if (getattr(self, floor) or 0.0) > self.max_spread_bps:
                 raise ValueError(f"{floor} = {getattr(self, floor)} is above max_spread_bps = {self.max_spread_bps}")
         return self
 

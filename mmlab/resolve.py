@@ -29,6 +29,8 @@ from mmlab.params import (
 MODELS = {"glft": GLFT, "avellaneda_stoikov": AVELLANEDA_STOIKOV, "fixed": FIXED}
 FLIP_MODES = {"off": FLIP_OFF, "skip": FLIP_SKIP, "widen": FLIP_WIDEN, "adaptive": FLIP_ADAPTIVE}
 
+FLOOR_SIGMAS = 1.5
+"""Least half-spread of an estimated model, in standard deviations of the mid over one second."""
 MAX_QUOTE_AGE_S = 60.0
 """A markout whose reference is older is undefined."""
 
@@ -76,6 +78,17 @@ def default_order_lots(config: Config, instrument: Instrument, mid: float) -> in
     """Smallest order whose smallest ladder and rung multiple can still be traded, if the price falls by a tenth."""
     smallest = min(config.ladder.size_multipliers) * min(config.strategy.rung_size_multipliers)
     return math.ceil(instrument.min_lots(0.9 * mid) / smallest - 1e-9)
+
+
+def default_floor_bps(config: Config, warmup: WarmUp) -> float:
+    """Floor of the total spread where the fill model is estimated; 0 for the fixed model or with A and kappa given.
+
+    A quote inside the noise of the next second is hit by every move, whatever the warm-up's intensity says.
+    """
+    s = config.strategy
+    if s.model == "fixed" or (s.A is not None and s.kappa is not None):
+        return 0.0
+    return 2e4 * FLOOR_SIGMAS * warmup.sigma / warmup.mid
 
 
 def resolve(config: Config, instrument: Instrument, warmup: WarmUp) -> tuple[np.ndarray[Any, Any], list[str]]:
@@ -174,7 +187,9 @@ def _instrument(instrument: Instrument) -> dict[str, Any]:
 
 def _quoting(config: Config, instrument: Instrument, warmup: WarmUp, lots: int, notes: list[str]) -> dict[str, Any]:
     s = config.strategy
-    floor = max(s.min_spread_bps, s.min_edge_bps + 2 * instrument.maker_fee_bps)
+    floor = max(s.min_spread_bps or 0.0, s.min_edge_bps + 2 * instrument.maker_fee_bps)
+    if s.min_spread_bps is None:
+        floor = max(floor, min(default_floor_bps(config, warmup), s.max_spread_bps))
     if floor > s.max_spread_bps:
         raise ConfigError(
             f"strategy.max_spread_bps = {s.max_spread_bps}: below the floor of {floor} bps that min_spread_bps,"
