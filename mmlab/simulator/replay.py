@@ -11,15 +11,16 @@ import numba
 import numpy as np
 
 from mmlab.errors import ConfigError
-from mmlab.events import MAX_RUNGS, NS_PER_S, TARGET
+from mmlab.events import MAX_RUNGS, NEVER_NS, NS_PER_S, TARGET
 from mmlab.instrument import Instrument
 from mmlab.kernels.decide import new_state
 from mmlab.kernels.policy import INTERPRETED, one_row, records
 from mmlab.kernels.quoter import QUOTER_T, compile_quoter, no_quotes
 from mmlab.params import PARAMS, QUOTER
 from mmlab.simulator.latency import Latency
-from mmlab.simulator.loop import DONE, ROOM, run_replay
-from mmlab.simulator.state import L3, QUEUES, SIM, TABLE_DTYPES, UNSET, WORKING, Array, Delays, Market, Tables
+from mmlab.simulator.loop import DONE, run_replay
+from mmlab.simulator.matching import ROOM
+from mmlab.simulator.state import ANSWER, FEED_TABLES, FIRST_VALUES, L3, OUT_DTYPES, QUEUES, SIM, WORKING, Array
 from mmlab.simulator.tape import Tape
 
 FIRST_ROWS = 4 * ROOM
@@ -123,30 +124,21 @@ def replay(
         An argument is out of range, or the feed cannot carry the queue model.
     """
     _check(tape, instrument, params, queue, queue_exponent)
-    entry_ns, response_ns = (latency or Latency()).draw(
-        tape.latency_ns if latency and latency.resample else _NONE, seed
-    )
-    p, s = _own(params), new_state()
-    sim = _first_sim(tape, p, QUEUES[queue], queue_exponent, record_metrics)
-    sim["partial"], sim["through_only"], sim["cross"] = partial_fills, through_only, fill_on_cross and not through_only
-    places = records(np.zeros(int(sim["places"][0]), WORKING))
-    places["request_ns"] = np.iinfo(np.int64).max
-    cursors = [np.zeros(tape.first.shape, np.int32) for _ in range(2)]
-    market = Market(
-        tape.events, records(tape.book), records(tape.prints), tape.others, tape.links, tape.first, tape.after,
-        tape.added, *cursors,
-    )  # fmt: skip
-    out = Tables(*(records(np.empty(FIRST_ROWS, d)) for d in TABLE_DTYPES[:-1]), _answers(FIRST_ROWS))
-    targets = records(np.zeros(2 * MAX_RUNGS + 1, TARGET))
-    arguments = (market, p, s, sim, places, Delays(entry_ns, response_ns))
-    run, quote = _loop(*arguments, out, targets), _no_quoter() if quoter is None else quoter
+    latency = latency or Latency()
+    delays = latency.draw(tape.latency_ns if latency.resample else np.zeros(0, np.int64), seed)
+    sim, kept = _first_sim(tape, params, delays)
+    sim["queue"], sim["exponent"], sim["partial"] = QUEUES[queue], queue_exponent, partial_fills
+    sim["through_only"], sim["cross"] = through_only, fill_on_cross and not through_only
+    out = _grown({}, sim)
     if tape.events.size:
-        while run(*arguments, out, targets, quote, record_decisions) != DONE:
+        sim["since_ns"] = sim["started_ns"] = tape.events["local_ns"][0]
+        sim["end_ns"] = tape.events["local_ns"][-1]
+        if record_metrics:
+            sim["metric_ns"] = (sim["started_ns"] // NS_PER_S + 1) * NS_PER_S
+        run, quote = _loop(), _no_quoter() if quoter is None else quoter
+        while run(sim, kept["wanted"], quote, record_decisions) != DONE:
             out = _grown(out, sim)
-    return _result(out, sim, s)
-
-
-_NONE = np.zeros(0, np.int64)
+    return _result(out, sim, kept["state"])
 
 
 def _check(tape: Tape, instrument: Instrument, params: Array, queue: str, exponent: float) -> None:
@@ -167,63 +159,67 @@ def _check(tape: Tape, instrument: Instrument, params: Array, queue: str, expone
         raise ConfigError("replay: " + "; ".join(wrong))
 
 
-def _own(params: Array) -> Array:
-    """A copy of the parameters of the one dtype object that kernels are compiled for."""
-    row = one_row(PARAMS)
-    row[:] = params
-    return row
+def _address(array: Array) -> int:
+    return int(array.ctypes.data)
 
 
-def _first_sim(tape: Tape, p: Array, queue: int, exponent: float, record_metrics: bool) -> Array:
+def _first_sim(tape: Tape, params: Array, delays: tuple[Array, Array]) -> tuple[Array, dict[str, Array]]:
+    """A `SIM` row at the start of the feed, and the arrays it points to, which must outlive it."""
+    rungs = MAX_RUNGS if params["quoting"]["model"][0] == QUOTER else max(1, int(params["quoting"]["rungs"][0]))
+    tables = {name: getattr(tape, name) for name in ("events", "book", "prints", "others", "links", "first")}
+    tables |= {"after": tape.after, "added": tape.added}
+    tables |= {name: np.zeros(tape.first.shape, np.int32) for name in ("seen", "heard")}
+    kept = {
+        "params": params.copy(), "state": new_state(), "wanted": records(np.zeros(2 * MAX_RUNGS + 1, TARGET)),
+        "places": np.zeros(4 * rungs + 4, WORKING), "entry": delays[0], "response": delays[1],
+    }  # fmt: skip
+    kept["places"]["request_ns"] = NEVER_NS
     sim = one_row(SIM)
-    for name, value in UNSET.items():
+    for name, value in FIRST_VALUES.items():
         sim[name] = value
-    sim["queue"], sim["exponent"], sim["by_order"] = queue, exponent, tape.by_order
-    sim["low_ticks"], sim["high_ticks"] = tape.low_ticks, tape.high_ticks
-    sim["places"] = 4 * (MAX_RUNGS if p["quoting"]["model"][0] == QUOTER else max(1, int(p["quoting"]["rungs"][0]))) + 4
-    if tape.events.size:
-        sim["since_ns"] = sim["started_ns"] = tape.events[0]["local_ns"]
-        sim["end_ns"] = tape.events[-1]["local_ns"]
-        if record_metrics:
-            sim["metric_ns"] = (int(sim["since_ns"][0]) // NS_PER_S + 1) * NS_PER_S
-    return sim
+    for name, array in tables.items():
+        sim["feed"][name] = _address(array)
+        if f"n_{name}" in FEED_TABLES.names:
+            sim["feed"][f"n_{name}"] = array.size
+    for name, array in kept.items():
+        sim[name] = _address(array)
+    sim["n_places"], sim["n_entry"], sim["n_response"] = kept["places"].size, delays[0].shape[1], delays[1].shape[1]
+    for name in ("low_ticks", "high_ticks", "by_order"):
+        sim["feed"][name] = getattr(tape, name)
+    sim["feed"]["width"] = tape.first.shape[1]
+    return sim, kept | tables
 
 
-def _answers(rows: int) -> Array:
-    return records(np.empty((2, rows), TABLE_DTYPES.answers))
-
-
-def _grown(out: Tables, sim: Array) -> Tables:
-    """The tables with twice the rows, where fewer than half are free; answers that were heard are dropped."""
-    used = {name: int(sim[name][0]) for name in Tables._fields[:-1]}
-    tables = []
-    for name, table in zip(Tables._fields[:-1], out[:-1], strict=True):
-        if 2 * used[name] < table.size - 2 * ROOM:
-            tables.append(table)
-            continue
-        larger = records(np.empty(2 * table.size, table.dtype))
-        larger[: used[name]] = table[: used[name]]
-        tables.append(larger)
-    pending = sim["tail"][0] - sim["head"][0]
-    answers = _answers(max(FIRST_ROWS, 2 * int(pending.max()) + 2 * ROOM))
+def _grown(out: dict[str, Array], sim: Array) -> dict[str, Array]:
+    """The tables a replay writes, twice as large where less than half is free; answers that were heard are dropped."""
+    tables = {}
+    for name, dtype in OUT_DTYPES.items():
+        table, used = out.get(name), int(sim[name][0])
+        if table is None or 2 * (used + ROOM) > table.size:
+            larger = np.empty(max(FIRST_ROWS, 4 * used), dtype)
+            if table is not None:
+                larger[:used] = table[:used]
+            table = larger
+        tables[name] = table
+        sim["out"][name], sim["out"][f"max_{name}"] = _address(table), table.size
+    head, pending = sim["head"][0].copy(), (sim["tail"] - sim["head"])[0]
+    answers = np.empty((2, max(FIRST_ROWS, 4 * int(pending.max()))), ANSWER)
     for side in range(2):
-        head, n = int(sim["head"][0, side]), int(pending[side])
-        answers[side, :n] = out.answers[side, head : head + n]
-        sim["head"][0, side], sim["tail"][0, side] = 0, n
-    return Tables(*tables, answers)
+        answers[side, : pending[side]] = out["answers"][side, head[side] : head[side] + pending[side]] if out else 0
+    sim["head"], sim["tail"] = 0, pending
+    sim["out"]["answers"], sim["out"]["max_answers"] = _address(answers), answers.shape[1]
+    return {**tables, "answers": answers}
 
 
-def _result(out: Tables, sim: Array, s: Array) -> Replay:
+def _result(out: dict[str, Array], sim: Array, state: Array) -> Replay:
     row = sim[0]
-    tables = {
-        name: np.array(getattr(out, name)[: int(row[name])], copy=True).view(np.ndarray) for name in Tables._fields[:-1]
-    }
+    tables = {name: out[name][: int(row[name])].copy() for name in OUT_DTYPES}
     counters = {name: int(row[name]) for name in COUNTERS}
     counters["duration_ns"] = int(row["end_ns"]) - int(row["started_ns"])
     for i, side in enumerate(("bid", "ask")):
         counters[f"quoting_{side}_ns"] = int(row["quoting_ns"][i])
         counters[f"at_touch_{side}_ns"] = int(row["touch_ns"][i])
-    return Replay(**tables, counters=counters, position_lots=int(row["position_lots"]), state=s)
+    return Replay(**tables, counters=counters, position_lots=int(row["position_lots"]), state=state)
 
 
 @cache
@@ -231,14 +227,15 @@ def _no_quoter() -> Callable[..., int]:
     return no_quotes if INTERPRETED else compile_quoter(no_quotes)
 
 
-def _loop(market: Market, *arguments: Any) -> Callable[..., int]:
+@cache
+def _loop() -> Callable[..., int]:
     """The replay loop, compiled on first use for one signature, and cached on disk.
 
     With an explicit signature a quoter crosses as a function pointer: another quoter never recompiles the loop.
     """
     dispatcher: Any = run_replay
-    if not INTERPRETED and not dispatcher.overloads:
-        types = [numba.typeof(argument) for argument in (market, *arguments)]
-        dispatcher.compile(numba.int64(*types, QUOTER_T, numba.boolean))
+    if not INTERPRETED:
+        sims, targets = (numba.types.Array(numba.from_dtype(dtype), 1, "C") for dtype in (SIM, TARGET))
+        dispatcher.compile(numba.int64(sims, targets, QUOTER_T, numba.boolean))
         dispatcher.disable_compile()
     return dispatcher

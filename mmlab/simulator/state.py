@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from mmlab.events import DECISION, FILL, GATE, METRIC, NEVER_NS, NO_PRICE, ORDER, TARGET
+from mmlab.events import BOOK, DECISION, EVENT, FILL, GATE, METRIC, NEVER_NS, NO_PRICE, ORDER, TARGET
+from mmlab.kernels.book import PRINT
+from mmlab.kernels.decide import STATE
+from mmlab.params import PARAMS
+from mmlab.simulator.memory import one_row_at, rows_of, stores_of, values_of
 
 Array = np.ndarray[Any, Any]
 
@@ -46,71 +50,72 @@ ANSWER = np.dtype(
 )  # fmt: skip
 """A message of the exchange on its way to us. ``size_lots`` is the order's total size, or the lots of the fill."""
 
+FEED_TABLES = np.dtype(
+    [
+        ("events", "i8"), ("n_events", "i8"), ("book", "i8"), ("n_book", "i8"), ("prints", "i8"), ("n_prints", "i8"),
+        ("others", "i8"), ("n_others", "i8"), ("links", "i8"), ("first", "i8"), ("width", "i8"), ("after", "i8"),
+        ("added", "i8"), ("by_order", "i8"), ("low_ticks", "i8"), ("high_ticks", "i8"), ("seen", "i8"), ("heard", "i8"),
+    ], align=True,
+)  # fmt: skip
+"""Addresses of a `Tape`'s tables. ``seen`` and ``heard``: for each level the last row at it, plus 1, that was asked for
+on the exchange's and on the local clock."""
+
+OUT_DTYPES = {
+    "fills": FILL,
+    "orders": ORDER,
+    "decisions": DECISION,
+    "targets": TARGET,
+    "gates": GATE,
+    "metrics": METRIC,
+}
+"""Tables a replay writes."""
+OUT_TABLES = np.dtype(
+    [(name, "i8") for name in (*OUT_DTYPES, "answers")] + [(f"max_{name}", "i8") for name in (*OUT_DTYPES, "answers")],
+    align=True,
+)
+"""Their addresses and sizes; ``answers`` holds the bid's, then the ask's."""
+
 SIM = np.dtype(
     [
+        ("feed", FEED_TABLES), ("out", OUT_TABLES), ("params", "i8"), ("state", "i8"), ("places", "i8"),
+        ("n_places", "i8"), ("wanted", "i8"),
         # how fills work
         ("queue", "i8"), ("exponent", "f8"), ("partial", "i8"), ("cross", "i8"), ("through_only", "i8"),
-        ("low_ticks", "i8"), ("high_ticks", "i8"), ("by_order", "i8"), ("places", "i8"), ("started_ns", "i8"), ("end_ns", "i8"),
+        ("started_ns", "i8"), ("end_ns", "i8"),
         # exchange clock: next of each stream, and when the first of them is due
         ("x_print", "i8"), ("x_book", "i8"), ("x_other", "i8"), ("x_row", "i8"), ("x_begin", "i8"), ("x_due_ns", "i8"),
         ("request_ns", "i8"), ("live", "i8", (2,)), ("best_ticks", "i8", (2,)),
         ("position_lots", "i8"), ("arrivals", "i8"), ("hits", "i8"), ("hit_ns", "i8", (2,)), ("hit_id", "i8", (2,)),
         # local clock
         ("print", "i8"), ("book", "i8"), ("other", "i8"), ("row", "i8"), ("begin", "i8"),
-        ("known_lots", "i8"), ("clients", "i8"), ("requests", "i8"),
-        ("decided_ns", "i8"), ("grid_ns", "i8"), ("metric_ns", "i8"),
-        # messages, per side
+        ("known_lots", "i8"), ("clients", "i8"), ("requests", "i8"), ("decided_ns", "i8"), ("grid_ns", "i8"),
+        ("metric_ns", "i8"),
+        # messages, per side: latencies used up, time of the last one, answers not heard yet
+        ("entry", "i8"), ("n_entry", "i8"), ("response", "i8"), ("n_response", "i8"),
         ("entries", "i8", (2,)), ("entry_ns", "i8", (2,)), ("responses", "i8", (2,)), ("response_ns", "i8", (2,)),
         ("head", "i8", (2,)), ("tail", "i8", (2,)), ("answer_ns", "i8"),
         # uptime on the local clock, per side
-        ("working_lots", "i8", (2,)), ("shown_ticks", "i8", (2,)), ("touching", "i8", (2,)), ("since_ns", "i8"), ("quoting_ns", "i8", (2,)),
-        ("touch_ns", "i8", (2,)), ("valid_ns", "i8"), ("counted_ns", "i8", (4,)),
-        # rows written
+        ("working_lots", "i8", (2,)), ("shown_ticks", "i8", (2,)), ("touching", "i8", (2,)), ("since_ns", "i8"),
+        ("quoting_ns", "i8", (2,)), ("touch_ns", "i8", (2,)), ("valid_ns", "i8"), ("counted_ns", "i8", (4,)),
+        # rows written, and counts
         ("fills", "i8"), ("orders", "i8"), ("decisions", "i8"), ("targets", "i8"), ("gates", "i8"), ("metrics", "i8"),
-        ("decides", "i8"), ("messages", "i8"), ("placed", "i8"), ("cancels", "i8"), ("modifies", "i8"), ("rejects", "i8"),
-        ("refused", "i8"), ("gaps", "i8"), ("funding", "i8"), ("reasons", "i8", (2,)), ("last_targets", "i8"),
+        ("decides", "i8"), ("messages", "i8"), ("placed", "i8"), ("cancels", "i8"), ("modifies", "i8"),
+        ("rejects", "i8"), ("refused", "i8"), ("gaps", "i8"), ("funding", "i8"), ("reasons", "i8", (2,)),
+        ("last_targets", "i8"),
     ], align=True,
 )  # fmt: skip
 """A replay between two instants. ``x_*`` are positions on the exchange clock, the others on the local clock;
-``best_ticks`` our best live price a side at the exchange, ``shown_ticks`` the same as we believe it."""
-
-
-class Market(NamedTuple):
-    """The tables of a `Tape`, and how far each level has been read on the two clocks."""
-
-    events: Array
-    book: Array
-    prints: Array
-    others: Array
-    links: Array
-    first: Array
-    after: Array
-    added: Array
-    seen: Array
-    heard: Array
-
-
-class Delays(NamedTuple):
-    """Latencies to be used up, per side, in ns."""
-
-    entry: Array
-    response: Array
-
-
-class Tables(NamedTuple):
-    """What a replay writes; grown by the driver."""
-
-    fills: Array
-    orders: Array
-    decisions: Array
-    targets: Array
-    gates: Array
-    metrics: Array
-    answers: Array
-
-
-TABLE_DTYPES = Tables(FILL, ORDER, DECISION, TARGET, GATE, METRIC, ANSWER)
-UNSET = {"x_due_ns": 0, "request_ns": NEVER_NS, "answer_ns": NEVER_NS, "grid_ns": NEVER_NS, "x_begin": -1, "begin": -1,
-         "decided_ns": -NEVER_NS, "metric_ns": NEVER_NS, "best_ticks": (NO_PRICE, NO_ASK),
-         "shown_ticks": (NO_PRICE, NO_ASK), "hit_ns": (-NEVER_NS, -NEVER_NS)}  # fmt: skip
+``best_ticks`` our best live price a side at the exchange, ``shown_ticks`` the same as we believe it; ``wanted`` is the
+address of the targets `decide` writes."""
+FIRST_VALUES = {
+    "request_ns": NEVER_NS, "answer_ns": NEVER_NS, "grid_ns": NEVER_NS, "metric_ns": NEVER_NS, "decided_ns": -NEVER_NS,
+    "x_begin": -1, "begin": -1, "best_ticks": (NO_PRICE, NO_ASK), "shown_ticks": (NO_PRICE, NO_ASK),
+    "hit_ns": (-NEVER_NS, -NEVER_NS),
+}  # fmt: skip
 """Values of `SIM` at the start that are not 0."""
+
+event_at, book_at, print_at = rows_of(EVENT), rows_of(BOOK), rows_of(PRINT)
+place_at, answer_at, fill_at, order_at = rows_of(WORKING), rows_of(ANSWER), rows_of(FILL), rows_of(ORDER)
+decision_at, target_at, gate_at, metric_at = rows_of(DECISION), rows_of(TARGET), rows_of(GATE), rows_of(METRIC)
+int32_at, int64_at, put_int32 = values_of(np.dtype("i4")), values_of(np.dtype("i8")), stores_of(np.dtype("i4"))
+params_at, state_at = one_row_at(PARAMS), one_row_at(STATE)

@@ -1,0 +1,123 @@
+"""Our place in the queue at a price (`terms.md`, Replay fidelity).
+
+An order joins behind the size displayed at its price when it arrives. The size ahead of it falls by trades at its
+price, is capped by the displayed size, and falls by cancellations as the queue model says:
+
+=========== ==========================================================================================================
+risk_averse cancellations are behind us
+power, log  a share f(ahead) / (f(ahead) + f(behind)) of them is ahead, f(x) = x^n or ln(1 + x)
+l3          those of orders that were there before us are ahead
+=========== ==========================================================================================================
+
+Depth alone never fills, so an order's place is brought up to date only when a trade reaches its price.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mmlab.events import NO_PRICE, Kind
+from mmlab.kernels.policy import kernel
+from mmlab.simulator.levels import cell_of, last_row, level_lots, next_row, row_lots
+from mmlab.simulator.state import L3, LOG, NO_ASK, POWER, event_at, int32_at, place_at
+
+ORDER_CANCEL = int(Kind.CANCEL)
+
+
+@kernel
+def share_ahead(sim: Any, ahead: float, behind: float) -> float:
+    """Share of cancellations that is ahead of us."""
+    if sim.queue == POWER:
+        front, back = ahead**sim.exponent, behind**sim.exponent
+    else:
+        front, back = math.log1p(ahead), math.log1p(behind)
+    return front / (front + back) if front + back > 0.0 else 0.0
+
+
+@kernel
+def level_changed(sim: Any, w: Any, lots: int) -> None:
+    """The level of order `w` now shows `lots`, by additions, cancellations, or trades, which were counted already."""
+    if sim.queue == POWER or sim.queue == LOG:
+        canceled = w.level_lots - lots - w.traded_lots
+        if canceled > 0:
+            behind = max(0.0, w.level_lots - w.traded_lots - w.ahead_lots)
+            ahead = max(canceled * share_ahead(sim, w.ahead_lots, behind), canceled - behind)
+            w.ahead_lots = max(0.0, w.ahead_lots - ahead)
+    w.ahead_lots = min(w.ahead_lots, float(lots))
+    w.level_lots, w.traded_lots = lots, 0
+
+
+@kernel
+def order_left(f: Any, w: Any, row: int) -> None:
+    """Order by order: a cancellation of somebody who was there before us lets us advance."""
+    e = event_at(f.events, row - 1)
+    if e.kind == ORDER_CANCEL and int32_at(f.added, row - 1) <= w.arrived_row:
+        w.ahead_lots = max(0.0, w.ahead_lots - e.size_lots)
+
+
+@kernel
+def update_place(sim: Any, w: Any, end_row: int) -> None:
+    """Bring the queue position of order `w` up to the rows before index `end_row`."""
+    f = sim.feed
+    cell = cell_of(f, w.side, w.at_ticks)
+    if cell < 0:
+        return
+    row = next_row(f, cell, w.row)
+    while row != 0 and row <= end_row:
+        if sim.queue == L3:
+            order_left(f, w, row)
+        level_changed(sim, w, row_lots(f, row))
+        w.row = row
+        row = next_row(f, cell, row)
+
+
+@kernel
+def join(sim: Any, w: Any, end_row: int) -> None:
+    """Put order `w` at the end of the queue at its price."""
+    f = sim.feed
+    cell = cell_of(f, w.side, w.at_ticks)
+    w.level_lots = level_lots(f, f.seen, w.side, w.at_ticks, end_row, sim.x_begin)
+    w.row = last_row(f, f.seen, cell, end_row) if cell >= 0 else 0
+    w.ahead_lots, w.traded_lots, w.arrived_row = float(w.level_lots), 0, end_row
+    sim.arrivals += 1
+    w.priority = sim.arrivals
+
+
+@kernel
+def comes_before(a: Any, b: Any) -> bool:
+    """Whether order `a` has price-time priority over `b` of the same side."""
+    better = a.side * (a.at_ticks - b.at_ticks)
+    return better > 0 or (better == 0 and a.priority < b.priority)
+
+
+@kernel
+def next_in_line(sim: Any, side: int, limit_ticks: int, after: int) -> int:
+    """Our live order of `side` at or better than `limit_ticks` that comes next by price and time; -1 if none.
+
+    `after` is the place of the order that came before, -1 for the first.
+    """
+    found = -1
+    for k in range(sim.n_places):
+        w = place_at(sim.places, k)
+        if w.live == 0 or w.side != side or side * (w.at_ticks - limit_ticks) < 0:
+            continue
+        if after >= 0 and not comes_before(place_at(sim.places, after), w):
+            continue
+        if found < 0 or comes_before(w, place_at(sim.places, found)):
+            found = k
+    return found
+
+
+@kernel
+def refresh_best(sim: Any) -> None:
+    """Count our live orders, and find the best price a side."""
+    sim.live[0], sim.live[1] = 0, 0
+    sim.best_ticks[0], sim.best_ticks[1] = NO_PRICE, NO_ASK
+    for k in range(sim.n_places):
+        w = place_at(sim.places, k)
+        if w.live:
+            s = (1 - w.side) >> 1
+            sim.live[s] += 1
+            if w.side * w.at_ticks > w.side * sim.best_ticks[s]:
+                sim.best_ticks[s] = w.at_ticks
