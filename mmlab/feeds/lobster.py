@@ -312,9 +312,12 @@ def _members(path: Path, progress: Progress | None) -> list[tuple[Path, bytes]]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".csv")]
-            return [(path / name, archive.read(name)) for name in names]
+            members = [(path / name, archive.read(name)) for name in names]
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise FeedError(f"is damaged or no zip file ({error}): fetch it again", path=path) from None
+    if progress is not None:
+        progress(path.stat().st_size)
+    return members
 
 
 def _midnight_ns(date: str, timezone: str) -> int:

@@ -1,7 +1,8 @@
 """The feed file: one Parquet table with the columns of `EVENT`, and the rest of the feed in its metadata.
 
-Time, price, size and id columns are delta-coded (neighbouring rows are close), then zstd. Any Parquet reader can open
-the file; ``load_feed`` gives back exactly the rows that were saved.
+Times are delta-coded (they hardly move from row to row), prices, sizes and ids split into streams of their bytes (the
+high ones hardly change), all then zstd: 3 to 8 bytes a row on recordings, the smallest of the encodings tried. Any
+Parquet reader can open the file; ``load_feed`` gives back exactly the rows that were saved.
 """
 
 from __future__ import annotations
@@ -24,9 +25,14 @@ from mmlab.instrument import Instrument
 
 FORMAT_VERSION = 1
 METADATA_KEY = b"mmlab"
-DELTA = "DELTA_BINARY_PACKED"
-ENCODINGS = {"exch_ns": DELTA, "local_ns": DELTA, "price_ticks": DELTA, "order_id": DELTA}
-DICTIONARY = ["kind", "side", "size_lots"]
+ENCODINGS = {
+    "exch_ns": "DELTA_BINARY_PACKED",
+    "local_ns": "DELTA_BINARY_PACKED",
+    "price_ticks": "BYTE_STREAM_SPLIT",
+    "size_lots": "BYTE_STREAM_SPLIT",
+    "order_id": "BYTE_STREAM_SPLIT",
+}
+DICTIONARY = ["kind", "side"]
 ZSTD_LEVEL = 12
 
 

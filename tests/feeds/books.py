@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
+import pytest
 
 from mmlab.events import Kind
+from mmlab.kernels.policy import INTERPRETED
 
+compiled = pytest.mark.skipif(INTERPRETED, reason="a whole recording: minutes without the compiler")
 BOOK_KINDS = (Kind.DEPTH, Kind.ADD, Kind.CANCEL, Kind.EXECUTE)
 
 

@@ -13,7 +13,7 @@ from mmlab.events import Kind
 from mmlab.feeds import import_feed
 from mmlab.instrument import Instrument
 from tests.conftest import shared_data
-from tests.feeds.books import check_events, replay
+from tests.feeds.books import check_events, compiled, replay
 
 FOLDER = "bitmex_xbtusd_ethusd_2020-03-10"
 
@@ -30,6 +30,7 @@ def recorded(symbol):
     return ns.to_numpy(), table[[23, 3, 33, 13]].to_numpy(float)
 
 
+@compiled
 @pytest.mark.parametrize(
     ("symbol", "instrument", "rows", "trades"),
     [
@@ -55,12 +56,14 @@ def test_recording(symbol, instrument, rows, trades):
     assert description["crossed_messages"] == description["gaps"] == description["out_of_order"] == 0
 
 
+@compiled
 def test_xbtusd_is_inverse():
     instrument = import_feed(recording(), format="bitmex", symbol="XBTUSD").instrument
     assert (instrument.contract, instrument.contract_size, instrument.tick_size) == ("inverse", 1.0, 0.5)
     assert (instrument.lot_size, instrument.settle) == (1.0, "XBT")
 
 
+@compiled
 def test_ethusd_is_quanto():
     with pytest.raises(FeedError, match=r"ETHUSD is a quanto contract.* third price"):
         import_feed(recording(), format="bitmex", symbol="ETHUSD")

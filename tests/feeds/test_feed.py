@@ -15,7 +15,7 @@ from mmlab.feeds.feed import to_ns
 from mmlab.feeds.importers import FORMATS
 from mmlab.instrument import Instrument
 from tests.conftest import shared_data
-from tests.feeds.books import check_events, message_ends, replay
+from tests.feeds.books import check_events, compiled, message_ends, replay
 from tests.feeds.test_hftbacktest_raw import write_stream
 
 INSTRUMENT = Instrument("TEST", tick_size=0.5, lot_size=0.1)
@@ -118,6 +118,7 @@ def test_a_slice_keeps_the_book(feed, a, b):
         assert part.events["local_ns"][0] == t0
 
 
+@compiled
 @pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
 def test_a_slice_of_orders_keeps_the_orders(at):
     feed = import_feed(shared_data("lobster_2012-06-21") / LOBSTER, format="lobster")

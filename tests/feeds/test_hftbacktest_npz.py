@@ -27,7 +27,7 @@ from mmlab.feeds.hftbacktest_npz import (
     in_both_orders,
 )  # fmt: skip
 from mmlab.instrument import Instrument
-from tests.feeds.books import check_events, replay
+from tests.feeds.books import check_events, compiled, replay
 from tests.feeds.test_hftbacktest_raw import paths_of, write_stream
 
 T0 = 1_700_000_000_000_000_000
@@ -53,6 +53,7 @@ def save(tmp_path, data, name="x.npz"):
     return path
 
 
+@compiled
 @pytest.mark.parametrize("name", ["x.npz", "x.npy"])
 def test_there_and_back(tmp_path, name):
     feed = import_feed(paths_of("usdm_july"))

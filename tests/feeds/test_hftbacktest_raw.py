@@ -15,7 +15,7 @@ from mmlab.events import NO_PRICE, Kind
 from mmlab.feeds import import_feed
 from tests.conftest import shared_data
 from tests.feeds.binance import Exchange, Writer, price, size
-from tests.feeds.books import check_events, message_ends, replay
+from tests.feeds.books import check_events, compiled, message_ends, replay
 
 RAW = "binance_hftbacktest_raw"
 RECORDINGS = {
@@ -36,6 +36,7 @@ def paths_of(name):
     return [shared_data(folder) / file for file in files]
 
 
+@compiled
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_rebuilt_book_equals_book_ticker(name):
     _, _, comparable, trades, skew_s = RECORDINGS[name]
@@ -67,6 +68,7 @@ def test_rebuilt_book_equals_book_ticker(name):
     assert len(rebuilt) >= comparable
 
 
+@compiled
 def test_coin_m_is_inverse():
     feed = import_feed(paths_of("cm_btc"))
     instrument = feed.instrument

@@ -14,7 +14,7 @@ from mmlab.errors import FeedError
 from mmlab.events import Kind
 from mmlab.feeds import import_feed
 from tests.conftest import shared_data
-from tests.feeds.books import DictBook, check_events, replay
+from tests.feeds.books import DictBook, check_events, compiled, replay
 
 FOLDER = "lobster_2012-06-21"
 NAME = "TEST_2012-06-21_34200000_57600000_{}_{}.csv"
@@ -35,6 +35,7 @@ def read_zip(path):
         ]
 
 
+@compiled
 @pytest.mark.parametrize("levels", [1, 5])
 def test_recording(levels):
     feed = import_feed(sample(levels), format="lobster")

@@ -15,12 +15,13 @@ from mmlab.events import Kind
 from mmlab.feeds import import_feed
 from mmlab.instrument import Instrument
 from tests.conftest import shared_data
-from tests.feeds.books import DictBook, check_events, message_ends, replay
+from tests.feeds.books import DictBook, check_events, compiled, message_ends, replay
 
 FOLDER = "binance_btcusdt_spot_perp_2026-02-16"
 T0_MS = 1_771_214_400_000
 
 
+@compiled
 @pytest.mark.parametrize(
     ("market", "tick", "lot", "trades"), [("fut", 0.1, 0.001, 11_947), ("spot", 0.01, 1e-5, 10_215)]
 )
@@ -359,6 +360,7 @@ def test_wrong_tick_size(book):
         import_feed(book, format="snapshots", instrument=Instrument("X", 0.25, 0.01))
 
 
+@compiled
 def test_deep_table_is_quick(tmp_path):
     """2,559 rows of 1000 levels, as in the recording, cost a second or two: no quadratic step."""
     rng = np.random.default_rng(1)

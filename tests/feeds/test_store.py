@@ -18,6 +18,7 @@ from mmlab.events import EVENT, Kind
 from mmlab.feeds import Feed, import_feed, load_feed
 from mmlab.feeds import store as store_module
 from mmlab.instrument import Instrument
+from tests.feeds.books import compiled
 from tests.feeds.test_hftbacktest_raw import paths_of
 
 INVERSE = Instrument("X", 0.5, 1.0, contract="inverse", contract_size=100.0, settle="BTC", maker_fee_bps=-1.0)
@@ -46,6 +47,7 @@ def test_round_trip(tmp_path_factory, seed, n):
     assert loaded.synthetic
 
 
+@compiled
 def test_round_trip_of_a_recording_is_small(tmp_path):
     feed = import_feed(paths_of("usdm_august"))
     path = feed.save(tmp_path / "x.parquet")
