@@ -61,7 +61,7 @@ def make_feed(seconds: int = 600, seed: int = 0, instrument: Instrument = LINEAR
             rows.append((t + 1, local + 1, Kind.TRADE, 1 if buy else -1, price, int(rng.integers(1, 300)), i + 1))
     events = np.array(rows, EVENT)
     events = events[np.argsort(events["local_ns"], kind="stable")]
-    return Feed(instrument, events, "made up for a test", {"synthetic": True, "clocks": 2})
+    return Feed(instrument, events, "made up for a test", {"synthetic": True, "clocks": 2, "skew_ns": 0})
 
 
 class Ledger:
