@@ -202,5 +202,5 @@ def stored_setting(info: RunInfo) -> Setting:
             "this run cannot be replayed from its directory: "
             + (f"its quoter {quoter!r} is not stored; run backtest(..., strategy={quoter})" if quoter else info.mode)
         )
-    latency = {k: tuple(v) if isinstance(v, list) else v for k, v in info.setting["latency"].items()}
+    latency: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in info.setting["latency"].items()}
     return Setting(**{**info.setting, "latency": Latency(**latency)})
