@@ -126,6 +126,7 @@ class Driver:
         self.log: list[Trigger] = []
         self.decisions: list[Decision] = []
         self.working: dict[tuple[int, int], int] = {}
+        self.prices: dict[tuple[int, int], int] = {}
         self.messages = 0
         self.exit: Order | None = None
         self.depth = {1: 1_000_000, -1: 1_000_000}
@@ -205,8 +206,8 @@ class Driver:
         self, side: int, lots: int, ticks: int | None = None, rung: int = 0, after: float = 0.0, fee: float = 0.0,
         exch_ns: int | None = None, settle: bool = True,
     ) -> Driver:  # fmt: skip
-        """Our quote is hit (rung -1: the age exit trades)."""
-        self.until_ns(self.now_ns + round(after * NS_PER_S))
+        """Our quote is hit (rung -1: the age exit trades), after a calm while."""
+        self.calm(after)
         taker = rung < 0
         row, before = one_row(FILL), self.position
         price = (self.best[0 if (side > 0) != taker else 1]) if ticks is None else ticks
@@ -246,9 +247,11 @@ class Driver:
 
     def _rest(self, orders: tuple[Order, ...]) -> None:
         working = {(o.side, o.rung): o.lots for o in orders if o.rung >= 0}
-        if working != self.working:
-            self.messages += sum(working.get(k) != self.working.get(k) for k in working.keys() | self.working.keys())
-            self.working = working
+        prices = {(o.side, o.rung): o.ticks for o in orders if o.rung >= 0}
+        for key in working.keys() | self.working.keys():
+            same = working.get(key) == self.working.get(key) and prices.get(key) == self.prices.get(key)
+            self.messages += not same
+        self.working, self.prices = working, prices
 
     def report(self) -> Driver:
         """Tell the kernel what rests, if that has changed."""
