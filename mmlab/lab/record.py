@@ -15,6 +15,7 @@ from mmlab.instrument import Instrument
 from mmlab.lab.episodes import episodes
 from mmlab.lab.feed_facts import feed_facts
 from mmlab.lab.fill_markouts import fill_markouts, wide
+from mmlab.metrics.bands import markout_bands
 from mmlab.telemetry.info import RunInfo
 from mmlab.telemetry.tables import Scale, Tables, to_frame
 
@@ -128,6 +129,11 @@ class Record:
     def gates(self) -> pd.DataFrame:
         """One row a trigger of a gate or kill switch, by local time: ``switch, action, side, value, ...``."""
         return self._frame("gates", self.tables.gates)
+
+    @cached_property
+    def bands(self) -> pd.DataFrame:
+        """Mean and median markout by side and horizon, with 95 % bands (`markout_bands`); empty without fills."""
+        return markout_bands(self.fills, seed=self.info.seed) if len(self.fills) else pd.DataFrame()
 
     @property
     def end_ns(self) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from bokeh.document import Document
 from bokeh.embed import file_html
 from bokeh.layouts import column
 from bokeh.models import Column, UIElement
@@ -37,7 +38,7 @@ PANELS = {
     "position": ("Position", "base currency (contracts for inverse)"),
     "pnl": ("Net P&L", "quote currency, after fees"),
     "markout": ("Rolling markout", "bps; per side, median of the last 200 completed 1 s markouts"),
-    "fill_rate": ("Fill rate", "same-side hits in the last second, at each hit; p95 over the last 200 hits"),
+    "fill_rate": ("Fill rate", "same-side hits in the last second; p95 of it at each of the last 200 hits"),
     "flip_rate": ("Flip rate", "of the reference price, per second"),
     "age": ("Inventory age", "seconds"),
     "ladder": ("Ladder level", "of the heavy side"),
@@ -107,8 +108,12 @@ def report_html(run: Any, *, sensitivity: bool = True) -> str:
         "footer": f"mmlab {run.info.versions['mmlab']}, run of {run.info.started}, seed {run.info.seed}. "
         "This file is complete: it loads nothing.",
     }
+    document = Document()
+    with document.models.freeze():  # else every root walks all models anew
+        for plot in figures.values():
+            document.add_root(plot)
     return file_html(
-        list(figures.values()),
+        document,
         INLINE,
         title=variables["heading"],
         template=(template / "report.html").read_text(encoding="utf-8"),

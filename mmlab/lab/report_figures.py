@@ -32,10 +32,11 @@ from mmlab.lab.figure_style import (
 )
 from mmlab.lab.money import bridge, to_quote
 from mmlab.lab.record import Record
-from mmlab.metrics.bands import markout_bands
 
 Array = np.ndarray[Any, Any]
 
+MANY_FILLS = 400
+"""Beyond, they are drawn small."""
 MOST_FILLS = 6000
 """Fills drawn; of more, the extreme prices of each pixel column."""
 MARKERS = {"bid": "triangle", "ask": "inverted_triangle"}
@@ -107,9 +108,10 @@ def price(record: Record, panels: Panels, metrics: dict[str, tuple[Array, Array]
         plot.step(
             "x", side, source=ours, mode="after", color=color, alpha=0.55, line_width=1, legend_label=f"our {side}"
         )
+    size = 8 if len(record.fills) < MANY_FILLS else 5
     for side, color in SIDE_COLOR.items():
         drawn = plot.scatter(
-            "x", "price", source=fills[side], marker=MARKERS[side], size=8, fill_color=color, fill_alpha=0.9,
+            "x", "price", source=fills[side], marker=MARKERS[side], size=size, fill_color=color, fill_alpha=0.9,
             line_color="white", line_width=0.6, legend_label=f"{side} fills",
         )  # fmt: skip
         rows = [
@@ -166,15 +168,16 @@ def by_side(
     panels: Panels, metrics: dict[str, tuple[Array, Array]], name: str, columns: dict[str, tuple[str, str]],
     unit: str, keep: Sequence[float] = (),
 ) -> figure:  # fmt: skip
-    """One line a side for each of `columns`: legend -> (column of bid, column of ask); later ones are dashed."""
+    """One line a side for each of `columns`: legend -> (column of bid, column of ask); all but the last are faint."""
     names = [column for pair in columns.values() for column in pair]
     source = thinned(metrics, names)
     plot = panels.panel([(source, ["x", *names])], name=name, keep=keep)
     rows = []
-    for dash, (what, pair) in zip(("solid", "dotted"), columns.items(), strict=False):
+    for what, pair in columns.items():
+        strong = what == list(columns)[-1]
         for column, (side, color) in zip(pair, SIDE_COLOR.items(), strict=True):
             line = plot.step(
-                "x", column, source=source, mode="after", color=color, line_width=1.3, line_dash=dash,
+                "x", column, source=source, mode="after", color=color, alpha=1.0 if strong else 0.35, line_width=1.5,
                 legend_label=f"{side} {what}".strip(),
             )  # fmt: skip
             rows.append((f"{side} {what}".strip(), f"@{column}{{0.000}} {unit}"))
@@ -312,11 +315,9 @@ def markout_curve(record: Record) -> figure:
     )
     plot.yaxis.axis_label = "mean markout, bps"
     plot.xaxis.axis_label = "seconds after the fill"
-    bands = markout_bands(record.fills, seed=record.info.seed).reset_index() if len(record.fills) else None
-    for side, color in SIDE_COLOR.items():
-        rows = bands[bands["side"] == side] if bands is not None else pd.DataFrame()
-        if not len(rows):
-            continue
+    bands = record.bands.reset_index()
+    for side, color in SIDE_COLOR.items() if len(bands) else ():
+        rows = bands[bands["side"] == side]
         source = ColumnDataSource({name: rows[name].to_numpy() for name in rows.columns if name != "side"})
         sure = rows.dropna(subset=["mean_low_bps"])
         plot.varea(sure["horizon_s"], sure["mean_low_bps"], sure["mean_high_bps"], color=color, alpha=0.16)

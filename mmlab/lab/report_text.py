@@ -14,7 +14,6 @@ from mmlab.events import NS_PER_S, FillKind
 from mmlab.lab.episodes import halts
 from mmlab.lab.record import Record
 from mmlab.lab.sensitivity import THROUGH_ONLY
-from mmlab.metrics.bands import markout_bands
 
 MINUS, NONE = "\u2212", "\u2013"
 
@@ -210,7 +209,7 @@ def markout_table_html(run: Record) -> str:
     """Means and medians with their bands."""
     if not len(run.fills):
         return "<p>No fills.</p>"
-    bands = markout_bands(run.fills, seed=run.info.seed).reset_index()
+    bands = run.bands.reset_index()
     rows = []
     for horizon, group in bands.groupby("horizon_s"):
         cells = [f"{horizon:g} s"]
