@@ -309,6 +309,7 @@ def test_errors_say_what_to_change():
     fails("'price' is .*must be numbers", lambda: mmlab.markouts(fills.assign(price="x"), quotes))
     fails("column 'vwap' is missing", lambda: mmlab.markouts(fills, quotes, reference="vwap"))
     fails("horizons_s = -1", lambda: mmlab.markouts(fills, quotes, (-1,)))
+    fails("horizons_s is empty", lambda: mmlab.markouts(fills, quotes, ()))
     fails("window = 0", lambda: mmlab.rolling_markout(fills, quotes, window=0))
     fails("percentile = 101", lambda: mmlab.fill_rate(fills, percentile=101))
     fails("needs tick_size", lambda: mmlab.flips(quotes, min_move_ticks=1))

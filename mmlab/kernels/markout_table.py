@@ -6,42 +6,82 @@ from typing import Any
 
 import numpy as np
 
+from mmlab.events import NEVER_NS
 from mmlab.kernels.policy import kernel
 from mmlab.kernels.windows import sorted_insert, sorted_median, sorted_remove
 
 Array = np.ndarray[Any, Any]
 
+ONE, STEP = np.uint64(1), np.uint64(16)
+BLOCK = 1024
+
 
 @kernel
 def count_until(ns: Array, start: int, t_ns: int) -> int:
-    """How many of the ascending `ns` are <= `t_ns`, given that at least `start` are: a short walk, then a gallop."""
-    k, n = start, ns.size
-    walk = min(n, start + 8)
-    while k < walk:
-        if ns[k] > t_ns:
-            return k
-        k += 1
-    step = 8
-    while k + step <= n and ns[k + step - 1] <= t_ns:
+    """How many of the ascending `ns` are <= `t_ns`, given that at least `start` are.
+
+    A gallop in steps of 16, doubling, then a binary search without branches: a processor foresees none of its
+    outcomes, and a wrong guess costs more than the search. Unsigned indices spare Numba's test for negative ones.
+    """
+    k, n, step = np.uint64(start), np.uint64(ns.size), STEP
+    while k + step <= n and ns[k + step - ONE] <= t_ns:
         k += step
-        step *= 2
-    high = min(n, k + step)
-    while k < high:
-        middle = (k + high) // 2
-        if ns[middle] <= t_ns:
-            k = middle + 1
-        else:
-            high = middle
-    return k
+        step += step
+    while step > STEP:
+        step >>= ONE
+        if k + step <= n and ns[k + step - ONE] <= t_ns:
+            k += step
+    if k + STEP > n:
+        while k < n and ns[k] <= t_ns:
+            k += ONE
+        return int(k)
+    k += np.uint64(ns[k + np.uint64(7)] <= t_ns) << np.uint64(3)
+    k += np.uint64(ns[k + np.uint64(3)] <= t_ns) << np.uint64(2)
+    k += np.uint64(ns[k + ONE] <= t_ns) << ONE
+    k += np.uint64(ns[k] <= t_ns)
+    return int(k)
 
 
 @kernel
-def is_ascending(ns: Array) -> bool:
-    """Whether no entry is below the one before it."""
-    below = 0
+def intervals(ns: Array) -> tuple[int, int]:
+    """Shortest (below 0 where times go back) and longest time between neighbours; 0 and 0 if there are none."""
+    shortest, longest = np.int64(0), np.int64(0)
+    if ns.size > 1:
+        shortest = longest = ns[1] - ns[0]
     for i in range(1, ns.size):
-        below += ns[i] < ns[i - 1]
-    return below == 0
+        step = ns[i] - ns[i - 1]
+        shortest = min(shortest, step)
+        longest = max(longest, step)
+    return shortest, longest
+
+
+@kernel
+def has_nan(values: Array) -> bool:
+    """Whether any value is NaN."""
+    n = 0
+    for value in values:
+        n += value != value  # noqa: PLR0124  the test for NaN that vectorises
+    return n > 0
+
+
+@kernel
+def side_codes(ends: Array, characters: Array, out: Array) -> None:
+    """Write +1 for each "bid", -1 for each "ask" and 0 for anything else.
+
+    Parameters
+    ----------
+    ends : ndarray of int64, shape (n + 1,)
+        Where each string begins in `characters`, and the last one ends.
+    characters : ndarray of uint8
+    out : ndarray of int8, shape (n,)
+    """
+    bid = ord("b") | ord("i") << 8 | ord("d") << 16
+    ask = ord("a") | ord("s") << 8 | ord("k") << 16
+    for i in range(out.size):
+        k, word = ends[i], 0
+        if ends[i + 1] - k == 3:
+            word = characters[k] | characters[k + 1] << 8 | characters[k + 2] << 16
+        out[i] = np.int8(word == bid) - np.int8(word == ask)
 
 
 @kernel
@@ -68,6 +108,123 @@ def gap_rows(reference: Array, bid: Array, ask: Array) -> Array:
 
 
 @kernel
+def references(
+    ns: Array,
+    quote_ns: Array,
+    reference: Array,
+    gaps: Array,
+    horizons_ns: Array,
+    max_age_ns: int,
+    at: Array,
+    out: Array,
+) -> None:
+    """What fills are marked against.
+
+    Parameters
+    ----------
+    ns : ndarray of int64, shape (n,)
+        Times of fills, ascending.
+    at : ndarray of int64, shape (h + 2,)
+        Where to start: quotes up to each horizon's end, and strictly before the fill; then the gap at hand. Zeroed
+        before the first fills, and brought forward.
+    out : ndarray of float64, shape (h + 1, >= n)
+        Written: the reference at each horizon and strictly before the fill.
+    """
+    h, m, gap = horizons_ns.size, quote_ns.size, at[-1]
+    last_ns, next_gap = quote_ns[m - 1], gaps[gap]
+    for i in range(ns.size):
+        t = ns[i]
+        before = count_until(quote_ns, at[h], t - 1)
+        at[h] = before
+        out[h, i] = reference[before - 1] if before > 0 else np.nan
+        if next_gap < m:
+            book = count_until(quote_ns, before, t) - 1
+            while next_gap < book:
+                gap += 1
+                next_gap = gaps[gap]
+        for k in range(h):
+            end_ns = t + horizons_ns[k]
+            count = count_until(quote_ns, at[k], end_ns)
+            at[k] = count
+            usable = 0 < count <= next_gap and end_ns < last_ns and end_ns - quote_ns[count - 1] <= max_age_ns
+            out[k, i] = reference[count - 1] if usable else np.nan
+    at[-1] = gap
+
+
+@kernel
+def references_in_the_clear(
+    ns: Array, quote_ns: Array, reference: Array, horizons_ns: Array, at: Array, out: Array
+) -> None:
+    """As `references`, where it is known that every reference is there and usable."""
+    h = horizons_ns.size
+    for i in range(ns.size):
+        t = ns[i]
+        before = count_until(quote_ns, at[h], t - 1)
+        at[h] = before
+        out[h, i] = reference[before - 1]
+        for k in range(h):
+            count = count_until(quote_ns, at[k], t + horizons_ns[k])
+            at[k] = count
+            out[k, i] = reference[count - 1]
+
+
+@kernel
+def is_clear(ns: Array, quote_ns: Array, gaps: Array, farthest_ns: int, at: Array) -> bool:
+    """Whether a quote lies before these fills, and neither a gap nor the end within their horizons."""
+    h, end_ns = at.size - 2, ns[-1] + farthest_ns
+    while gaps[at[-1]] < at[h] - 1:
+        at[-1] += 1
+    return at[h] > 0 and end_ns < quote_ns[-1] and gaps[at[-1]] >= count_until(quote_ns, at[h], end_ns)
+
+
+@kernel
+def decompose(side: Array, price: Array, marks: Array, scale: Array, first: int, out: Array) -> None:
+    """Write the columns of `markout_table` from `first` on, given what each fill is marked against.
+
+    Rows are sliced before the loops, which then vectorise.
+    """
+    h, n = out.shape[0] // 2 - 1, price.size
+    last = first + n
+    before, mid, capture = marks[h][:n], out[h][first:last], out[h + 1][first:last]
+    for i in range(n):
+        scale[i] = 1e4 * side[i] / price[i]
+    for i in range(n):
+        mid[i] = before[i]
+        capture[i] = scale[i] * (before[i] - price[i])
+    for k in range(h):
+        mark, markout, adverse = marks[k][:n], out[k][first:last], out[h + 2 + k][first:last]
+        for i in range(n):
+            markout[i] = scale[i] * (mark[i] - price[i])
+        for i in range(n):
+            adverse[i] = scale[i] * (mark[i] - before[i])
+
+
+@kernel
+def markout_range(
+    ns: Array, side: Array, price: Array, quote_ns: Array, reference: Array, gaps: Array, horizons_ns: Array,
+    max_age_ns: int, out: Array, longest_ns: int, first: int, last: int,
+) -> None:  # fmt: skip
+    """As `markout_table`, for the fills ``first : last`` only, so that threads may share the work.
+
+    `longest_ns` is the longest interval between quotes: within `max_age_ns`, most fills need fewer tests.
+    """
+    if quote_ns.size == 0:
+        out[:, first:last] = np.nan
+        return
+    h = horizons_ns.size
+    at = np.zeros(h + 2, np.int64)
+    # Blocks of fills small enough for the cache; rows of `marks` must not lie a power of two apart in it.
+    marks, scale = np.empty((h + 1, BLOCK + 8)), np.empty(BLOCK)
+    for i in range(first, last, BLOCK):
+        j = min(last, i + BLOCK)
+        if longest_ns <= max_age_ns and is_clear(ns[i:j], quote_ns, gaps, horizons_ns.max(), at):
+            references_in_the_clear(ns[i:j], quote_ns, reference, horizons_ns, at, marks)
+        else:
+            references(ns[i:j], quote_ns, reference, gaps, horizons_ns, max_age_ns, at, marks)
+        decompose(side[i:j], price[i:j], marks, scale, i, out)
+
+
+@kernel
 def markout_table(
     ns: Array, side: Array, price: Array, quote_ns: Array, reference: Array, gaps: Array, horizons_ns: Array,
     max_age_ns: int, out: Array,
@@ -83,34 +240,15 @@ def markout_table(
     gaps : ndarray of int64
         Rows of `gap_rows`.
     horizons_ns : ndarray of int64, shape (h,)
-        Horizons in ns, >= 0.
+        Horizons in ns, >= 0; at least one.
     max_age_ns : int
         Oldest usable reference.
     out : ndarray of float64, shape (2*h + 2, n)
         Written: markout at each horizon, mid_before, spread capture, adverse at each horizon; bps but for mid_before.
     """
-    h, m = horizons_ns.size, quote_ns.size
-    ends = np.zeros(h, np.int64)
-    before, until, gap = 0, 0, 0
-    last_ns = quote_ns[m - 1] if m > 0 else np.int64(0)
-    for i in range(ns.size):
-        t, scale = ns[i], 1e4 * side[i] / price[i]
-        before = count_until(quote_ns, before, t - 1)
-        until = count_until(quote_ns, max(until, before), t)
-        while gaps[gap] < until - 1:
-            gap += 1
-        mid_before = reference[before - 1] if before > 0 else np.nan
-        out[h, i] = mid_before
-        out[h + 1, i] = scale * (mid_before - price[i])
-        for k in range(h):
-            end_ns = t + horizons_ns[k]
-            ends[k] = count_until(quote_ns, max(ends[k], until), end_ns)
-            j = ends[k] - 1
-            mid = np.nan
-            if end_ns < last_ns and j >= 0 and gaps[gap] > j and end_ns - quote_ns[j] <= max_age_ns:
-                mid = reference[j]
-            out[k, i] = scale * (mid - price[i])
-            out[h + 2 + k, i] = scale * (mid - mid_before)
+    markout_range(
+        ns, side, price, quote_ns, reference, gaps, horizons_ns, max_age_ns, out, NEVER_NS, 0, ns.size
+    )  # fmt: skip
 
 
 @kernel

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,14 +20,31 @@ Array = np.ndarray[Any, Any]
 
 HORIZONS_S = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0)
 MAX_QUOTE_AGE_S = 60.0
+FILLS_PER_THREAD = 50_000
+
+
+def share(n: int, work: Callable[[int, int], None]) -> None:
+    """Do `work(first, last)` on all of ``range(n)``, by as many threads as pay. Kernels hold no lock."""
+    threads = max(1, min(os.cpu_count() or 1, n // FILLS_PER_THREAD))
+    bounds = [n * k // threads for k in range(threads + 1)]
+    if threads == 1:
+        work(0, n)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, bounds[:-1], bounds[1:]))
 
 
 def markout_rows(quotes: Quotes, ns: Array, side: Array, price: Array, horizons_ns: Array, max_age_ns: int) -> Array:
     """Rows of `markout_table.markout_table`: shape (2*horizons + 2, fills)."""
     out = np.empty((2 * horizons_ns.size + 2, ns.size))
-    markout_table.markout_table(
-        ns, side, price, quotes.ns, quotes.reference, quotes.gaps, horizons_ns, max_age_ns, out
-    )  # fmt: skip
+
+    def work(first: int, last: int) -> None:
+        markout_table.markout_range(
+            ns, side, price, quotes.ns, quotes.reference, quotes.gaps, horizons_ns, max_age_ns, out,
+            quotes.longest_ns, first, last,
+        )  # fmt: skip
+
+    share(ns.size, work)
     return out
 
 
@@ -81,6 +100,8 @@ def markouts(
     Before fees, from the maker's view: a positive markout is money made. Source: `terms.md`, Fill metrics.
     """
     horizons_ns = np.array([ns_of(h, "horizons_s") for h in horizons_s], np.int64)
+    if horizons_ns.size == 0:
+        raise MMLabError("horizons_s is empty: give at least one horizon in seconds")
     read, book = read_fills(fills), read_quotes(quotes, reference)
     age_ns = ns_of(max_quote_age_s, "max_quote_age_s")
     rows = markout_rows(book, read.ns, read.side, read.column("price"), horizons_ns, age_ns)

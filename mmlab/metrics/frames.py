@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from mmlab.errors import MMLabError
 from mmlab.events import ASK, BID, NS_PER_S
-from mmlab.kernels.markout_table import gap_rows, is_ascending
+from mmlab.kernels.markout_table import gap_rows, has_nan, intervals, side_codes
 
 Array = np.ndarray[Any, Any]
 
@@ -47,10 +48,17 @@ def times_ns(frame: pd.DataFrame, what: str) -> Array:
     elif index.tz is None:
         raise MMLabError(f"{what}: the index has no timezone; if its times are UTC, pass frame.tz_localize('UTC')")
     else:
-        ns = index.as_unit("ns").asi8
-    if ns.size and ns.min() == np.iinfo(np.int64).min:
-        raise MMLabError(f"{what}: row {int(ns.argmin())} has no time (NaT): drop it, or give its time")
+        ns = index.asi8 if index.unit == "ns" else index.as_unit("ns").asi8
     return ns
+
+
+def spacing(ns: Array, what: str) -> tuple[int, int]:
+    """Shortest (below 0: not in order) and longest interval between times; an error if a time is missing."""
+    shortest, longest = intervals(ns)
+    first = 0 if shortest >= 0 and longest >= 0 else int(ns.argmin())  # NaT is the smallest integer
+    if ns.size and ns[first] == np.iinfo(np.int64).min:
+        raise MMLabError(f"{what}: row {first} has no time (NaT): drop it, or give its time")
+    return shortest, longest
 
 
 def utc_index(ns: Array) -> pd.DatetimeIndex:
@@ -68,17 +76,32 @@ def column(frame: pd.DataFrame, name: str, what: str) -> Array:
         raise MMLabError(f"{what}: column {name!r} is {frame[name].dtype}: must be numbers ({error})") from None
 
 
+def arrow_sides(text: pd.Series) -> Array:
+    """Sides of Arrow strings, from their bytes: comparing strings would take longer than all markouts."""
+    array = pa.array(text.array)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    array = array.cast(pa.large_string())
+    _, offsets, characters = array.buffers()
+    ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    out = np.empty(len(array), np.int8)
+    side_codes(ends, np.frombuffer(characters or b"", np.uint8), out)
+    return out
+
+
 def sides(frame: pd.DataFrame) -> Array:
     """Column ``side`` as int8, +1 for "bid" and -1 for "ask"."""
     if "side" not in frame.columns:
         raise MMLabError(f"fills: column 'side' is missing; it has {', '.join(map(repr, frame.columns)) or 'none'}")
     text = frame["side"]
-    bid = (text == "bid").to_numpy(bool)
-    wrong = ~bid & ~(text == "ask").to_numpy(bool)
-    if wrong.any():
-        row = int(wrong.argmax())
+    if isinstance(text.dtype, pd.StringDtype) and text.dtype.storage == "pyarrow" and len(text):
+        side = arrow_sides(text)
+    else:
+        side = (text == "bid").to_numpy(np.int8) * BID + (text == "ask").to_numpy(np.int8) * ASK
+    if not side.all():
+        row = int((side == 0).argmax())
         raise MMLabError(f"fills: row {row} has side {text.iloc[row]!r}: must be 'bid' (we bought) or 'ask' (we sold)")
-    return np.where(bid, np.int8(BID), np.int8(ASK))
+    return side
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +139,7 @@ def read_fills(frame: pd.DataFrame) -> Fills:
             f"fills: got a {type(frame).__name__}: must be a DataFrame with columns side, price, size, fee"
         )
     ns, side = times_ns(frame, "fills"), sides(frame)
-    if is_ascending(ns):
+    if spacing(ns, "fills")[0] >= 0:
         return Fills(frame, ns, side, None)
     order = np.argsort(ns, kind="stable")
     return Fills(frame, ns[order], side[order], order)
@@ -124,12 +147,16 @@ def read_fills(frame: pd.DataFrame) -> Fills:
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """A reference price after each book event, and the rows (ascending, then one past the end) without a book."""
+    """A reference price after each book event, and the longest interval between events.
+
+    ``gaps`` are the rows without a book, ascending, then one past the end.
+    """
 
     frame: pd.DataFrame
     ns: Array
     reference: Array
     gaps: Array
+    longest_ns: int
 
 
 def read_reference(frame: pd.DataFrame, reference: str) -> Array:
@@ -151,12 +178,15 @@ def read_quotes(frame: pd.DataFrame, reference: str) -> Quotes:
     if not isinstance(frame, pd.DataFrame):
         raise MMLabError(f"quotes: got a {type(frame).__name__}: must be a DataFrame as from feed.quotes()")
     ns = times_ns(frame, "quotes")
-    if not is_ascending(ns):
+    shortest, longest = spacing(ns, "quotes")
+    if shortest < 0:
         row = int((ns[1:] < ns[:-1]).argmax()) + 1
         raise MMLabError(f"quotes: row {row} is earlier than the row before it; pass quotes.sort_index(kind='stable')")
     price = read_reference(frame, reference)
-    if {"bid", "ask"} <= set(frame.columns):
+    if not has_nan(price):
+        gaps = np.array([ns.size])
+    elif {"bid", "ask"} <= set(frame.columns):
         gaps = gap_rows(price, column(frame, "bid", "quotes"), column(frame, "ask", "quotes"))
     else:
         gaps = gap_rows(price, np.empty(0), np.empty(0))
-    return Quotes(frame, ns, price, gaps)
+    return Quotes(frame, ns, price, gaps, longest)
