@@ -12,10 +12,11 @@ import pandas as pd
 from bokeh.document import Document
 from bokeh.embed import file_html
 from bokeh.layouts import column
-from bokeh.models import Column, UIElement
+from bokeh.models import Column, Legend, UIElement
 from bokeh.resources import INLINE
 
 from mmlab.errors import SessionError
+from mmlab.lab.figure_style import INK, MUTED
 from mmlab.lab.money import bridge
 from mmlab.lab.report_figures import bridge_figure, markout_curve, time_panels
 from mmlab.lab.report_text import (
@@ -136,6 +137,13 @@ def overview(run: Any) -> Column:
     """Price with quotes and fills, position and net P&L, for a notebook cell."""
     figures = time_panels(run)
     chosen: list[UIElement] = [figures[name] for name in ("price", "position", "pnl")]
+    for name, plot in zip(("price", "position", "pnl"), chosen, strict=True):
+        plot.yaxis.axis_label = PANELS[name][0]
+        for glyph in plot.select({"tags": INK}):
+            glyph.line_color = MUTED  # seen on a light and on a dark notebook
+        plot.axis.major_label_text_color = plot.axis.axis_label_text_color = MUTED
+        for box in plot.select({"type": Legend}):
+            box.label_text_color = MUTED
     figures["price"].toolbar_location = "right"
     return column(chosen, sizing_mode="stretch_width")
 

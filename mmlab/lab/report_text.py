@@ -237,7 +237,10 @@ def subtitle(run: Record) -> str:
     facts, info = run.facts, run.info
     kind = "synthetic data" if facts["synthetic"] else "recorded data"
     length = span((facts["end_ns"] - facts["start_ns"]) / NS_PER_S)
-    return (
-        f"{info.mode} on {kind}, {utc(facts['start_ns'])} to {utc(facts['end_ns'])} ({length}), "
-        f"model {run.config.strategy.model}"
-    )
+    return f"{info.mode} on {kind}, {utc(facts['start_ns'])} to {utc(facts['end_ns'])} ({length}), {model_name(run)}"
+
+
+def model_name(run: Record) -> str:
+    """Quoting model of the config, or the user's own quoter."""
+    quoter = run.info.setting.get("strategy")
+    return f"quoter {quoter['name']}" if quoter else f"model {run.config.strategy.model}"
