@@ -1,0 +1,98 @@
+"""Every notebook in a real JupyterLab, in a real browser: it opens, runs to the end, and draws."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+OFFLINE = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+IDLE = """async () => {
+    const panel = window.jupyterapp.shell.currentWidget;
+    await panel.context.ready;
+    await panel.sessionContext.ready;
+    return panel.sessionContext.session.kernel.status;
+}"""
+OUTPUTS = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
+    .filter((cell) => cell.cell_type === "code")
+    .map((cell) => [cell.execution_count, cell.getOutputs()])"""
+
+
+def free_port() -> int:
+    """Give a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Serve a copy of the notebooks from JupyterLab on loopback."""
+    home = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "notebooks", home / "notebooks")
+    shutil.copytree(ROOT / "data", home / "data")
+    settings = home / "settings" / "overrides.json"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps(OFFLINE))
+    port = free_port()
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+        "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", f"--notebook-dir={home}",
+        f"--LabApp.app_settings_dir={settings.parent}",
+    ]  # fmt: skip
+    with (home / "lab.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=home)
+        try:
+            wait_for(f"http://127.0.0.1:{port}/api", server)
+            yield f"http://127.0.0.1:{port}/lab/tree/notebooks"
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    """Wait until the server answers; fail if it ends or takes a minute."""
+    for _ in range(240):
+        assert server.poll() is None, "JupyterLab ended by itself"
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+        except OSError:
+            time.sleep(0.25)
+        else:
+            return
+    pytest.fail("JupyterLab did not answer within a minute")
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebook_runs_in_jupyterlab(browser, lab, artefacts, name):
+    page = browser.new_page(viewport={"width": 1280, "height": 1600})
+    outside = []
+    page.on("request", lambda r: None if "127.0.0.1" in r.url or ":" not in r.url[:6] else outside.append(r.url))
+    page.goto(f"{lab}/{name}?reset")
+    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.isReady", timeout=60_000)
+    for _ in range(240):
+        if page.evaluate(IDLE) == "idle":
+            break
+        page.wait_for_timeout(250)
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    for _ in range(360):
+        page.wait_for_timeout(500)
+        cells = page.evaluate(OUTPUTS)
+        if all(count for count, _ in cells) and page.evaluate(IDLE) == "idle":
+            break
+    errors = [o for _, outputs in cells for o in outputs if o["output_type"] == "error"]
+    page.screenshot(path=artefacts / f"jupyterlab-{Path(name).stem}.png")
+    page.close()
+    assert errors == []
+    assert all(count for count, _ in cells), "not every cell ran within three minutes"
+    assert any("text/html" in o.get("data", {}) for _, outputs in cells for o in outputs), "nothing was drawn"
+    assert [url for url in outside if url.startswith("http")] == []
