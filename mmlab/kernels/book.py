@@ -1,4 +1,4 @@
-"""The order book of a feed: the table of best quotes, and links between the rows of one price level.
+"""The order book of a feed: the table of best quotes, and the trades.
 
 A level's cell is found by its distance in ticks from the far end of the price window, counted so that on both sides a
 better price has the smaller index; so bid and ask are one code. Setting a level is one store, and only a row at or
@@ -23,8 +23,6 @@ DEPTH, TRADE, BEGIN, END, GAP = (
 ADD, CANCEL, EXECUTE = int(Kind.ADD), int(Kind.CANCEL), int(Kind.EXECUTE)
 Array = np.ndarray[Any, Any]
 
-CELL = np.dtype([("lots", "i8"), ("last", "i4"), ("pad", "i4")], align=True)
-"""One level while the feed is read: its size, and the last row at it, plus 1 (0: none yet)."""
 PRINT = np.dtype(
     [("exch_ns", "i8"), ("local_ns", "i8"), ("row", "i8"), ("price_ticks", "i8"), ("signed_lots", "i8")], align=True
 )
@@ -79,18 +77,15 @@ def write_print(out: Array, n: int, e: Any, row: int, aggressor: int) -> None:
 
 
 @kernel
-def empty_cells(cells: Array) -> None:
-    """Remove every level's size; the links stay."""
-    for s in range(2):
-        for x in range(cells.shape[1]):
-            cells[s, x].lots = 0
+def size_after(kind: int, before: int, lots: int) -> int:
+    """Size of a level after a book row: absolute for DEPTH, a change for order-by-order rows."""
+    if kind == DEPTH:
+        return lots
+    return before + lots if kind == ADD else max(0, before - lots)
 
 
 @kernel
-def read_feed(
-    events: Array, low: int, high: int, cells: Array, out: Array, prints: Array, others: Array,
-    links: Array, first: Array, after: Array,
-) -> int:  # fmt: skip
+def read_feed(events: Array, low: int, high: int, levels: Array, out: Array, prints: Array, others: Array) -> int:
     """Read a feed once: write one `BOOK` row a venue message that changed the best quotes and return their number.
 
     Parameters
@@ -98,22 +93,16 @@ def read_feed(
     events : EVENT[n]
     low, high : int
         Price window in ticks.
-    cells : CELL[2, high - low + 1]
+    levels : i8[2, high - low + 1]
         Zeroed; bids in row 0.
     out : BOOK[n]
     prints, others : PRINT[], i8[]
         Trades, and rows that are neither trades nor levels; filled in unless empty.
-    links : i4[n]
-        For each book row inside the window the next row at its level, plus 1 (0: none); filled in unless empty.
-    first : i4[2, high - low + 1]
-        The first row at each level, plus 1; zeroed. With `links`.
-    after : i8[n]
-        Size of the level after each row; filled in unless empty (only order-by-order feeds need it).
     """
-    n, width = 0, cells.shape[1]
+    n, width = 0, levels.shape[1]
     base = np.array([high, -low])
     best = np.array([width, width])  # cell of the best level, bid and ask; width: the side is empty
-    usable, in_snapshot, touched = True, False, False
+    usable, in_snapshot, touched, empty = True, False, False, True
     n_prints, n_others = 0, 0
     bid, ask, bid_lots, ask_lots, valid = NO_PRICE, NO_PRICE, 0, 0, 0
     for i in range(events.size):
@@ -128,26 +117,15 @@ def read_feed(
             s = (1 - e.side) >> 1
             x = base[s] - e.side * e.price_ticks
             if 0 <= x < width:
-                cell = cells[s, x]
-                size = e.size_lots
-                if kind != DEPTH:
-                    size = cell.lots + size if kind == ADD else max(0, cell.lots - size)
-                cell.lots = size
-                if links.size:
-                    if cell.last:
-                        links[cell.last - 1] = i + 1
-                    else:
-                        first[s, x] = i + 1
-                    cell.last = i + 1
-                    links[i] = 0
-                    if after.size:
-                        after[i] = size
+                size = size_after(kind, levels[s, x], e.size_lots)
+                levels[s, x] = size
+                empty = False
                 if x <= best[s]:
                     touched = True
                     if size > 0:
                         best[s] = x
                     elif x == best[s]:
-                        while x < width and cells[s, x].lots == 0:
+                        while x < width and levels[s, x] == 0:
                             x += 1
                         best[s] = x
             if kind == EXECUTE and prints.size:
@@ -160,7 +138,9 @@ def read_feed(
                 others[n_others] = i
                 n_others += 1
             if kind == BEGIN:
-                empty_cells(cells)
+                if not empty:
+                    levels[:] = 0
+                empty = True
                 best[:] = width
                 usable, in_snapshot = False, True
             elif kind == END:
@@ -173,13 +153,16 @@ def read_feed(
         two_sided = best[0] < width and best[1] < width
         new_bid = high - best[0] if best[0] < width else NO_PRICE
         new_ask = low + best[1] if best[1] < width else NO_PRICE
-        new_bid_lots = cells[0, best[0]].lots if best[0] < width else 0
-        new_ask_lots = cells[1, best[1]].lots if best[1] < width else 0
+        new_bid_lots = levels[0, best[0]] if best[0] < width else 0
+        new_ask_lots = levels[1, best[1]] if best[1] < width else 0
         new_valid = 1 if usable and two_sided and new_bid < new_ask else 0
         if (
-            new_bid != bid or new_ask != ask or new_bid_lots != bid_lots or new_ask_lots != ask_lots
+            new_bid != bid
+            or new_ask != ask
+            or new_bid_lots != bid_lots
+            or new_ask_lots != ask_lots
             or new_valid != valid
-        ):  # fmt: skip
+        ):
             bid, ask, bid_lots, ask_lots, valid = new_bid, new_ask, new_bid_lots, new_ask_lots, new_valid
             row = out[n]
             row.exch_ns, row.local_ns, row.row = e.exch_ns, e.local_ns, i
@@ -210,9 +193,6 @@ def book_table(events: Array) -> Array:
     events = frozen(events)
     low, high, *_ = survey(events)
     out = np.empty(events.size, BOOK)  # only what is written costs memory
-    none = np.empty(0, np.int32)
-    n = read_feed(
-        events, low, high, records(np.zeros((2, high - low + 1), CELL)), records(out),
-        records(np.empty(0, PRINT)), np.empty(0, np.int64), none, none.reshape(0, 0), np.empty(0, np.int64),
-    )  # fmt: skip
+    levels = np.zeros((2, high - low + 1), np.int64)
+    n = read_feed(events, low, high, levels, records(out), records(np.empty(0, PRINT)), np.empty(0, np.int64))
     return out[:n]

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmlab.events import FillKind, Liquidity, OrderReason
 from mmlab.kernels.policy import kernel
+from mmlab.simulator.queues import leave
 from mmlab.simulator.state import FILLED, answer_at, book_at, fill_at, int64_at
 
 MAKER, TAKER = int(Liquidity.MAKER), int(Liquidity.TAKER)
@@ -56,7 +57,7 @@ def fill(q: Any, sim: Any, w: Any, k: int, exch_ns: int, ticks: int, lots: int, 
     w.leaves_lots -= lots
     w.done_lots += lots
     if w.leaves_lots == 0:
-        w.live = 0
+        leave(sim, w)
     if sim.hit_ns[s] != exch_ns:
         sim.hits += 1
         sim.hit_ns[s], sim.hit_id[s] = exch_ns, sim.hits

@@ -25,13 +25,13 @@ from mmlab.kernels.decide import (
 from mmlab.kernels.policy import kernel
 from mmlab.simulator.answers import end_orders, hear_all, orders_changed
 from mmlab.simulator.journal import drain_gates, log_decision
-from mmlab.simulator.levels import end_row_heard, level_lots
+from mmlab.simulator.levels import hear_rows, level_lots
 from mmlab.simulator.matching import ROOM, advance
 from mmlab.simulator.planner import plan
 from mmlab.simulator.state import Array, book_at, event_at, int64_at, params_at, print_at, state_at
 from mmlab.simulator.uptime import count_uptime, find_touching, touching, write_metrics
 
-FUNDING, MARK, GAP, BEGIN = int(Kind.FUNDING), int(Kind.MARK), int(Kind.GAP), int(Kind.SNAPSHOT_BEGIN)
+FUNDING, MARK, GAP = int(Kind.FUNDING), int(Kind.MARK), int(Kind.GAP)
 DONE, GROW = 0, 1
 RATE_UNIT = 1e-9
 
@@ -47,8 +47,6 @@ def hear_other(p: Array, s: Array, sim: Any, row: int) -> None:
         on_funding(p, s, e.exch_ns, e.local_ns, e.price_ticks, e.size_lots * RATE_UNIT)
     elif e.kind == GAP:
         sim.gaps += 1
-    elif e.kind == BEGIN:
-        sim.begin = row
 
 
 @kernel
@@ -68,10 +66,10 @@ def hear_book(p: Array, s: Array, sim: Any, b: Any) -> None:
 def look_deep(p: Array, s: Array, sim: Any, side: int, t_ns: int) -> None:
     """Answer the decision kernel's question for the visible size near the best price, as heard by now."""
     f, m = sim.feed, s[0].market
-    sim.row = end_row_heard(f, sim.row, t_ns)
+    hear_rows(sim, t_ns)
     best_ticks, lots = m.bid_ticks if side > 0 else m.ask_ticks, 0
     for i in range(slippage_ticks(p, s) + 1):
-        lots += level_lots(f, f.heard, side, best_ticks - side * i, sim.row, sim.begin)
+        lots += level_lots(f, sim.cells, side, best_ticks - side * i)
     set_depth(s, lots)
 
 

@@ -10,35 +10,34 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mmlab.events import NEVER_NS, NO_PRICE, Kind
+from mmlab.events import NEVER_NS, NO_PRICE
 from mmlab.kernels.policy import kernel
 from mmlab.simulator.fills import BY_CROSS, BY_QUEUE, BY_THROUGH, fill
-from mmlab.simulator.levels import level_lots, pass_book, pass_rows
-from mmlab.simulator.queues import level_changed, next_in_line, refresh_best, update_place
+from mmlab.simulator.levels import pass_book
+from mmlab.simulator.queues import next_in_line, pass_rows, refresh_best
 from mmlab.simulator.requests import arrive
-from mmlab.simulator.state import book_at, event_at, int64_at, place_at, print_at
+from mmlab.simulator.state import book_at, place_at, print_at
 
-BEGIN, END = int(Kind.SNAPSHOT_BEGIN), int(Kind.SNAPSHOT_END)
 ROUNDING = 1e-9
 ROOM = 1024
 """Rows that are free in every table before an event or an instant; none writes more."""
 
 
 @kernel
-def rows_before_trade(sim: Any, q: Any) -> int:
-    """Bring the book up to a trade and return the index of its first later row: at equal time the trade comes first; in
-    an order-by-order feed the feed's own order holds."""
+def pass_to_trade(sim: Any, trade: Any) -> None:
+    """Bring the book up to a trade: at equal time the trade comes first; in an order-by-order feed its own order holds."""
     f = sim.feed
     if f.by_order == 0:
-        pass_book(sim, q.exch_ns - 1)
-        return pass_rows(sim, q.exch_ns - 1)
-    while sim.x_book < f.n_book and book_at(f.book, sim.x_book).row < q.row:
+        pass_book(sim, trade.exch_ns - 1)
+        pass_rows(sim, trade.exch_ns - 1, f.n_events)
+        return
+    while sim.x_book < f.n_book and book_at(f.book, sim.x_book).row < trade.row:
         sim.x_book += 1
-    return q.row
+    pass_rows(sim, NEVER_NS, trade.row)
 
 
 @kernel
-def lots_reached(sim: Any, w: Any, trade: Any, left_lots: int, end_row: int) -> int:
+def lots_reached(sim: Any, w: Any, trade: Any, left_lots: int) -> int:
     """Lots of order `w` that a trade fills; `left_lots` of it are not yet taken by orders of ours before `w`."""
     lots = abs(trade.signed_lots)
     if w.side * (w.at_ticks - trade.price_ticks) > 0:
@@ -47,7 +46,6 @@ def lots_reached(sim: Any, w: Any, trade: Any, left_lots: int, end_row: int) -> 
     elif sim.through_only:
         return 0
     else:
-        update_place(sim, w, end_row)
         taken = lots - left_lots
         reached = math.floor(lots - taken - w.ahead_lots + ROUNDING)
         w.ahead_lots = max(0.0, w.ahead_lots - lots)
@@ -61,12 +59,12 @@ def lots_reached(sim: Any, w: Any, trade: Any, left_lots: int, end_row: int) -> 
 def trade_reaches(q: Any, sim: Any, trade: Any) -> None:
     """A trade at or through one of our prices."""
     side, left_lots = -1 if trade.signed_lots > 0 else 1, abs(trade.signed_lots)
-    end_row = rows_before_trade(sim, trade)
+    pass_to_trade(sim, trade)
     k = next_in_line(sim, side, trade.price_ticks, -1)
     while k >= 0:
         w = place_at(sim.places, k)
         kind = BY_THROUGH if side * (w.at_ticks - trade.price_ticks) > 0 else BY_QUEUE
-        lots = lots_reached(sim, w, trade, left_lots, end_row)
+        lots = lots_reached(sim, w, trade, left_lots)
         if lots > 0:
             left_lots -= lots if sim.partial else 0
             fill(q, sim, w, k, trade.exch_ns, w.at_ticks, lots, kind)
@@ -89,32 +87,6 @@ def book_reaches(q: Any, sim: Any, b: Any) -> None:
 
 
 @kernel
-def snapshot(sim: Any, row: int) -> None:
-    """A snapshot begins or has ended at index `row`: levels it does not name are empty."""
-    f = sim.feed
-    if event_at(f.events, row).kind == BEGIN:
-        sim.x_begin = row
-        return
-    for k in range(sim.n_places):
-        w = place_at(sim.places, k)
-        if w.live:
-            update_place(sim, w, row)
-            level_changed(sim, w, level_lots(f, f.seen, w.side, w.at_ticks, row, sim.x_begin))
-
-
-@kernel
-def next_snapshot(sim: Any) -> int:
-    """Exchange time of the next begin or end of a snapshot."""
-    f = sim.feed
-    while sim.x_other < f.n_others:
-        e = event_at(f.events, int64_at(f.others, sim.x_other))
-        if e.kind == BEGIN or e.kind == END:
-            return e.exch_ns
-        sim.x_other += 1
-    return NEVER_NS
-
-
-@kernel
 def short_of_room(sim: Any) -> bool:
     """Whether one more event of the exchange might not fit the tables."""
     out = sim.out
@@ -131,10 +103,9 @@ def advance(q: Any, sim: Any, limit_ns: int) -> int:
     f = sim.feed
     while True:
         print_ns = print_at(f.prints, sim.x_print).exch_ns if sim.x_print < f.n_prints else NEVER_NS
-        other_ns = next_snapshot(sim)
         watched = sim.cross and sim.x_book < f.n_book and (sim.live[0] or sim.live[1])
         book_ns = book_at(f.book, sim.x_book).exch_ns if watched else NEVER_NS
-        t_ns = min(min(print_ns, book_ns), min(other_ns, sim.request_ns))
+        t_ns = min(print_ns, book_ns, sim.request_ns)
         sim.x_due_ns = t_ns
         limit_ns = min(limit_ns, sim.answer_ns)
         if t_ns > limit_ns:
@@ -152,9 +123,6 @@ def advance(q: Any, sim: Any, limit_ns: int) -> int:
             sim.x_print += 1
             if ticks <= sim.best_ticks[0] if trade.signed_lots < 0 else ticks >= sim.best_ticks[1]:
                 trade_reaches(q, sim, trade)
-        elif other_ns == t_ns:
-            snapshot(sim, int64_at(f.others, sim.x_other))
-            sim.x_other += 1
         else:
             arrive(q, sim)
 

@@ -20,10 +20,10 @@ from mmlab.params import PARAMS, QUOTER
 from mmlab.simulator.latency import Latency
 from mmlab.simulator.loop import DONE, run_replay
 from mmlab.simulator.matching import ROOM
-from mmlab.simulator.state import ANSWER, FEED_TABLES, FIRST_VALUES, L3, OUT_DTYPES, QUEUES, SIM, WORKING, Array
+from mmlab.simulator.state import ANSWER, CELL, FEED_TABLES, FIRST_VALUES, L3, OUT_DTYPES, QUEUES, SIM, WORKING, Array
 from mmlab.simulator.tape import Tape
 
-FIRST_ROWS = 4 * ROOM
+MOST_FIRST_ROWS = 1 << 22
 COUNTERS = (
     "messages", "placed", "cancels", "modifies", "rejects", "refused", "hits", "gaps", "funding", "decides", "valid_ns"
 )  # fmt: skip
@@ -129,7 +129,8 @@ def replay(
     sim, kept = _first_sim(tape, params, delays)
     sim["queue"], sim["exponent"], sim["partial"] = QUEUES[queue], queue_exponent, partial_fills
     sim["through_only"], sim["cross"] = through_only, fill_on_cross and not through_only
-    out = _grown({}, sim)
+    first_rows = 4 * ROOM + min(tape.book.size, MOST_FIRST_ROWS)
+    out = _grown({}, sim, first_rows)
     if tape.events.size:
         sim["since_ns"] = sim["started_ns"] = tape.events["local_ns"][0]
         sim["end_ns"] = tape.events["local_ns"][-1]
@@ -137,7 +138,7 @@ def replay(
             sim["metric_ns"] = (sim["started_ns"] // NS_PER_S + 1) * NS_PER_S
         run, quote = _loop(), _no_quoter() if quoter is None else quoter
         while run(sim, kept["wanted"], quote, record_decisions) != DONE:
-            out = _grown(out, sim)
+            out = _grown(out, sim, first_rows)
     return _result(out, sim, kept["state"])
 
 
@@ -166,14 +167,14 @@ def _address(array: Array) -> int:
 def _first_sim(tape: Tape, params: Array, delays: tuple[Array, Array]) -> tuple[Array, dict[str, Array]]:
     """A `SIM` row at the start of the feed, and the arrays it points to, which must outlive it."""
     rungs = MAX_RUNGS if params["quoting"]["model"][0] == QUOTER else max(1, int(params["quoting"]["rungs"][0]))
-    tables = {name: getattr(tape, name) for name in ("events", "book", "prints", "others", "links", "first")}
-    tables |= {"after": tape.after, "added": tape.added}
-    tables |= {name: np.zeros(tape.first.shape, np.int32) for name in ("seen", "heard")}
+    tables = {name: getattr(tape, name) for name in ("events", "book", "prints", "others", "added")}
+    width = tape.high_ticks - tape.low_ticks + 1
     kept = {
         "params": params.copy(), "state": new_state(), "wanted": records(np.zeros(2 * MAX_RUNGS + 1, TARGET)),
         "places": np.zeros(4 * rungs + 4, WORKING), "entry": delays[0], "response": delays[1],
+        "cells": np.zeros(2 * width, CELL), "x_cells": np.zeros(2 * width, CELL),
     }  # fmt: skip
-    kept["places"]["request_ns"] = NEVER_NS
+    kept["places"]["request_ns"], kept["places"]["cell"] = NEVER_NS, -1
     sim = one_row(SIM)
     for name, value in FIRST_VALUES.items():
         sim[name] = value
@@ -186,24 +187,26 @@ def _first_sim(tape: Tape, params: Array, delays: tuple[Array, Array]) -> tuple[
     sim["n_places"], sim["n_entry"], sim["n_response"] = kept["places"].size, delays[0].shape[1], delays[1].shape[1]
     for name in ("low_ticks", "high_ticks", "by_order"):
         sim["feed"][name] = getattr(tape, name)
-    sim["feed"]["width"] = tape.first.shape[1]
+    sim["feed"]["width"] = width
     return sim, kept | tables
 
 
-def _grown(out: dict[str, Array], sim: Array) -> dict[str, Array]:
-    """The tables a replay writes, twice as large where less than half is free; answers that were heard are dropped."""
+def _grown(out: dict[str, Array], sim: Array, first_rows: int) -> dict[str, Array]:
+    """The tables a replay writes, larger where less than half is free; answers that were heard are dropped.
+
+    Tables begin large, since what is not written costs no memory.
+    """
     tables = {}
     for name, dtype in OUT_DTYPES.items():
         table, used = out.get(name), int(sim[name][0])
         if table is None or 2 * (used + ROOM) > table.size:
-            larger = np.empty(max(FIRST_ROWS, 4 * used), dtype)
-            if table is not None:
-                larger[:used] = table[:used]
+            larger = np.empty(max(first_rows, 4 * used), dtype)
+            larger[:used] = 0 if table is None else table[:used]
             table = larger
         tables[name] = table
         sim["out"][name], sim["out"][f"max_{name}"] = _address(table), table.size
     head, pending = sim["head"][0].copy(), (sim["tail"] - sim["head"])[0]
-    answers = np.empty((2, max(FIRST_ROWS, 4 * int(pending.max()))), ANSWER)
+    answers = np.empty((2, 4 * (ROOM + int(pending.max()))), ANSWER)
     for side in range(2):
         answers[side, : pending[side]] = out["answers"][side, head[side] : head[side] + pending[side]] if out else 0
     sim["head"], sim["tail"] = 0, pending
@@ -213,7 +216,7 @@ def _grown(out: dict[str, Array], sim: Array) -> dict[str, Array]:
 
 def _result(out: dict[str, Array], sim: Array, state: Array) -> Replay:
     row = sim[0]
-    tables = {name: out[name][: int(row[name])].copy() for name in OUT_DTYPES}
+    tables = {name: out[name][: int(row[name])] for name in OUT_DTYPES}
     counters = {name: int(row[name]) for name in COUNTERS}
     counters["duration_ns"] = int(row["end_ns"]) - int(row["started_ns"])
     for i, side in enumerate(("bid", "ask")):

@@ -7,8 +7,8 @@ from typing import Any
 from mmlab.events import NEVER_NS, NO_PRICE, OrderReason, TargetFlag
 from mmlab.kernels.policy import kernel
 from mmlab.simulator.fills import BY_TAKER, NO_REASON, answer, fill
-from mmlab.simulator.levels import cell_of, level_lots, pass_book, pass_rows
-from mmlab.simulator.queues import join, refresh_best
+from mmlab.simulator.levels import cell_of, level_lots, pass_book
+from mmlab.simulator.queues import join, leave, pass_rows, refresh_best
 from mmlab.simulator.state import (
     ACCEPTED,
     CANCEL,
@@ -74,7 +74,7 @@ def arrive(q: Any, sim: Any) -> None:
     elif w.live == 0:
         answer(sim, w, k, t_ns, REFUSED, TOO_LATE, w.at_ticks, w.leaves_lots, -1)
     elif request == CANCEL:
-        w.live = 0
+        leave(sim, w)
         answer(sim, w, k, t_ns, CANCELED, NO_REASON, w.at_ticks, w.leaves_lots, -1)
     else:
         change(q, sim, w, k, t_ns)
@@ -87,13 +87,13 @@ def change(q: Any, sim: Any, w: Any, k: int, t_ns: int) -> None:
     """Modify a live order. A smaller size at the same price keeps its place; anything else joins the back."""
     lots = w.request_lots - w.done_lots
     if lots <= 0:
-        w.live = 0
+        leave(sim, w)
         answer(sim, w, k, t_ns, CANCELED, NO_REASON, w.at_ticks, w.leaves_lots, -1)
     elif w.request_ticks == w.at_ticks and lots <= w.leaves_lots:
         w.leaves_lots = lots
         answer(sim, w, k, t_ns, MODIFIED, NO_REASON, w.at_ticks, w.request_lots, -1)
     else:
-        w.live = 0
+        leave(sim, w)
         enter(q, sim, w, k, t_ns, w.request_ticks, lots, MODIFIED)
 
 
@@ -108,15 +108,15 @@ def enter(q: Any, sim: Any, w: Any, k: int, t_ns: int, ticks: int, lots: int, ki
         answer(sim, w, k, t_ns, REJECTED, NO_POSITION if room_lots <= 0 else WOULD_CROSS, ticks, lots, -1)
         return
     w.live = 1
-    end_row = pass_rows(sim, t_ns)
+    pass_rows(sim, t_ns, sim.feed.n_events)
     answer(sim, w, k, t_ns, kind, NO_REASON, ticks, w.done_lots + w.leaves_lots, -1)
     if crosses:
-        take(q, sim, w, k, t_ns, end_row, opposite)
+        take(q, sim, w, k, t_ns, opposite)
     if w.live and w.flags & IOC:
-        w.live = 0
+        leave(sim, w)
         answer(sim, w, k, t_ns, CANCELED, REMAINDER, ticks, w.leaves_lots, -1)
     elif w.live:
-        join(sim, w, end_row)
+        join(sim, w)
 
 
 @kernel
@@ -140,13 +140,13 @@ def reducible_lots(sim: Any, side: int, k: int) -> int:
 
 
 @kernel
-def take(q: Any, sim: Any, w: Any, k: int, t_ns: int, end_row: int, best_ticks: int) -> None:
+def take(q: Any, sim: Any, w: Any, k: int, t_ns: int, best_ticks: int) -> None:
     """Walk the visible levels from the opposite best to the order's price."""
     f, ticks, levels = sim.feed, best_ticks, 0
     while w.live and w.side * (w.at_ticks - ticks) >= 0 and levels < MAX_LEVELS_TAKEN:
         if cell_of(f, -w.side, ticks) < 0:
             break
-        lots = min(w.leaves_lots, level_lots(f, f.seen, -w.side, ticks, end_row, sim.x_begin))
+        lots = min(w.leaves_lots, level_lots(f, sim.x_cells, -w.side, ticks))
         if lots > 0:
             fill(q, sim, w, k, t_ns, ticks, lots, BY_TAKER)
             levels += 1

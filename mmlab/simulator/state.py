@@ -10,7 +10,7 @@ from mmlab.events import BOOK, DECISION, EVENT, FILL, GATE, METRIC, NEVER_NS, NO
 from mmlab.kernels.book import PRINT
 from mmlab.kernels.decide import STATE
 from mmlab.params import PARAMS
-from mmlab.simulator.memory import one_row_at, rows_of, stores_of, values_of
+from mmlab.simulator.memory import one_row_at, rows_of, values_of
 
 Array = np.ndarray[Any, Any]
 
@@ -33,14 +33,14 @@ WORKING = np.dtype(
         ("request", "i8"), ("request_ns", "i8"), ("request_ticks", "i8"), ("request_lots", "i8"), ("request_n", "i8"),
         # what the exchange has
         ("live", "i8"), ("at_ticks", "i8"), ("leaves_lots", "i8"), ("done_lots", "i8"), ("venue_id", "i8"),
-        ("priority", "i8"), ("ahead_lots", "f8"), ("traded_lots", "i8"), ("level_lots", "i8"), ("row", "i8"),
-        ("arrived_row", "i8"),
+        ("priority", "i8"), ("ahead_lots", "f8"), ("traded_lots", "i8"), ("level_lots", "i8"),
+        ("arrived_row", "i8"), ("cell", "i8"),
     ], align=True,
 )  # fmt: skip
 """A place for one order. ``state`` is PLANNED while it is free. ``request_lots``: total size asked for. At the exchange:
-``leaves_lots`` to be filled, ``done_lots`` filled; ``row`` is the last row of its level that its queue position has
-seen, plus 1, ``level_lots`` the level's size then, ``traded_lots`` what traded at the price since; ``arrived_row`` is
-the first book row after its arrival."""
+``leaves_lots`` to be filled, ``done_lots`` filled; ``level_lots`` is its level's size after the last change, and
+``traded_lots`` what traded at the price since; ``arrived_row`` is
+the first row after its arrival, ``cell`` that of its level, -1 while it does not rest."""
 
 ANSWER = np.dtype(
     [
@@ -53,12 +53,13 @@ ANSWER = np.dtype(
 FEED_TABLES = np.dtype(
     [
         ("events", "i8"), ("n_events", "i8"), ("book", "i8"), ("n_book", "i8"), ("prints", "i8"), ("n_prints", "i8"),
-        ("others", "i8"), ("n_others", "i8"), ("links", "i8"), ("first", "i8"), ("width", "i8"), ("after", "i8"),
-        ("added", "i8"), ("by_order", "i8"), ("low_ticks", "i8"), ("high_ticks", "i8"), ("seen", "i8"), ("heard", "i8"),
+        ("others", "i8"), ("n_others", "i8"), ("added", "i8"), ("by_order", "i8"), ("low_ticks", "i8"),
+        ("high_ticks", "i8"), ("width", "i8"),
     ], align=True,
 )  # fmt: skip
-"""Addresses of a `Tape`'s tables. ``seen`` and ``heard``: for each level the last row at it, plus 1, that was asked for
-on the exchange's and on the local clock."""
+"""Addresses of a `Tape`'s tables, and its price window."""
+CELL = np.dtype([("lots", "i8"), ("ours", "i8")], align=True)
+"""A price level: its size, and how many live orders of ours are at it."""
 
 OUT_DTYPES = {
     "fills": FILL,
@@ -83,11 +84,11 @@ SIM = np.dtype(
         ("queue", "i8"), ("exponent", "f8"), ("partial", "i8"), ("cross", "i8"), ("through_only", "i8"),
         ("started_ns", "i8"), ("end_ns", "i8"),
         # exchange clock: next of each stream, and when the first of them is due
-        ("x_print", "i8"), ("x_book", "i8"), ("x_other", "i8"), ("x_row", "i8"), ("x_begin", "i8"), ("x_due_ns", "i8"),
+        ("x_print", "i8"), ("x_book", "i8"), ("x_row", "i8"), ("x_due_ns", "i8"), ("x_cells", "i8"), ("x_filled", "i8"),
         ("request_ns", "i8"), ("live", "i8", (2,)), ("best_ticks", "i8", (2,)),
         ("position_lots", "i8"), ("arrivals", "i8"), ("hits", "i8"), ("hit_ns", "i8", (2,)), ("hit_id", "i8", (2,)),
         # local clock
-        ("print", "i8"), ("book", "i8"), ("other", "i8"), ("row", "i8"), ("begin", "i8"),
+        ("print", "i8"), ("book", "i8"), ("other", "i8"), ("row", "i8"), ("cells", "i8"), ("filled", "i8"),
         ("known_lots", "i8"), ("clients", "i8"), ("requests", "i8"), ("decided_ns", "i8"), ("grid_ns", "i8"),
         ("metric_ns", "i8"),
         # messages, per side: latencies used up, time of the last one, answers not heard yet
@@ -109,7 +110,7 @@ SIM = np.dtype(
 address of the targets `decide` writes."""
 FIRST_VALUES = {
     "request_ns": NEVER_NS, "answer_ns": NEVER_NS, "grid_ns": NEVER_NS, "metric_ns": NEVER_NS, "decided_ns": -NEVER_NS,
-    "x_begin": -1, "begin": -1, "best_ticks": (NO_PRICE, NO_ASK), "shown_ticks": (NO_PRICE, NO_ASK),
+    "best_ticks": (NO_PRICE, NO_ASK), "shown_ticks": (NO_PRICE, NO_ASK),
     "hit_ns": (-NEVER_NS, -NEVER_NS),
 }  # fmt: skip
 """Values of `SIM` at the start that are not 0."""
@@ -117,5 +118,6 @@ FIRST_VALUES = {
 event_at, book_at, print_at = rows_of(EVENT), rows_of(BOOK), rows_of(PRINT)
 place_at, answer_at, fill_at, order_at = rows_of(WORKING), rows_of(ANSWER), rows_of(FILL), rows_of(ORDER)
 decision_at, target_at, gate_at, metric_at = rows_of(DECISION), rows_of(TARGET), rows_of(GATE), rows_of(METRIC)
-int32_at, int64_at, put_int32 = values_of(np.dtype("i4")), values_of(np.dtype("i8")), stores_of(np.dtype("i4"))
+cell_at = rows_of(CELL)
+int32_at, int64_at = values_of(np.dtype("i4")), values_of(np.dtype("i8"))
 params_at, state_at = one_row_at(PARAMS), one_row_at(STATE)

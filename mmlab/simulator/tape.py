@@ -1,8 +1,7 @@
 """What every run on a feed shares: all that can be worked out from its rows without knowing our orders.
 
-The book does not depend on us, so its best quotes, its trades and, for each price level, the chain of rows that changed
-it are derived once (`read_feed`). A run then never walks the feed's rows: it walks best quotes and trades, and looks at
-a level only where an order of ours is.
+The book does not depend on us, so its best quotes and its trades are derived once (`read_feed`). A run walks these; the
+feed's own rows it walks only as the exchange, where the size of a level matters to an order of ours.
 
 Book rows keep their order on both clocks, and so do trades; between the two streams the order may differ. So exchange
 order is a merge of the two, never a sort.
@@ -18,7 +17,7 @@ import numpy as np
 
 from mmlab.errors import FeedError
 from mmlab.events import BOOK, EVENT
-from mmlab.kernels.book import ADD, CANCEL, CELL, EXECUTE, PRINT, frozen, read_feed, survey
+from mmlab.kernels.book import ADD, CANCEL, EXECUTE, PRINT, frozen, read_feed, survey
 from mmlab.kernels.policy import kernel, records
 
 Array = np.ndarray[Any, Any]
@@ -40,12 +39,6 @@ class Tape:
         The trades.
     others : ndarray of int64
         Rows that are neither trades nor levels: GAP, snapshots, FUNDING, MARK.
-    links : ndarray of int32, shape (n,)
-        For each book row the next row at its level, plus 1 (0: none).
-    first : ndarray of int32, shape (2, high_ticks - low_ticks + 1)
-        The first row at each level, plus 1; bids in row 0 counted down from `high_ticks`, asks up from `low_ticks`.
-    after : ndarray of int64, shape (n,) or (0,)
-        Order-by-order feeds: size of the level after each row.
     added : ndarray of int32, shape (n,) or (0,)
         Order-by-order feeds: for each CANCEL and EXECUTE row the row of the order's ADD, plus 1 (0: unknown).
     low_ticks, high_ticks : int
@@ -58,9 +51,6 @@ class Tape:
     book: Array
     prints: Array
     others: Array
-    links: Array
-    first: Array
-    after: Array
     added: Array
     low_ticks: int
     high_ticks: int
@@ -132,10 +122,7 @@ def build_tape(events: Array) -> Tape:
     low, high, n_prints, n_others, by_order = survey(events)
     prints, others = np.empty(n_prints, PRINT), np.empty(n_others, np.int64)
     book = np.empty(events.size, BOOK)  # only the part that is written costs memory
-    links = np.empty(events.size, np.int32)
-    first = np.zeros((2, high - low + 1), np.int32)
-    after = np.zeros(events.size if by_order else 0, np.int64)
-    cells = np.zeros(first.shape, CELL)
-    n = read_feed(events, low, high, records(cells), records(book), records(prints), others, links, first, after)
+    levels = np.zeros((2, high - low + 1), np.int64)
+    n = read_feed(events, low, high, levels, records(book), records(prints), others)
     added = _added(events) if by_order else np.zeros(0, np.int32)
-    return Tape(events, book[:n], prints, others, links, first, after, added, low, high, by_order)
+    return Tape(events, book[:n], prints, others, added, low, high, by_order)
