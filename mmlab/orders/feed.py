@@ -1,0 +1,185 @@
+"""Apply what the account feed says: orders, trades, position. State only."""
+
+from __future__ import annotations
+
+from mmlab.events import OrderState
+from mmlab.orders.commands import Filled
+from mmlab.orders.events import Fill, OrderReport, OrderView, PositionReport, Trade
+from mmlab.orders.order import Order
+from mmlab.orders.state import State, advance, hold_of, release, rest
+from mmlab.orders.states import TERMINAL, Step
+
+ENDS = {"filled": Step.FILL, "canceled": Step.CANCEL, "rejected": Step.REJECT, "expired": Step.EXPIRE}
+
+
+def on_report(s: State, event: OrderReport) -> None:
+    """The feed shows an order."""
+    view = event.order
+    if view.size_lots < view.filled_lots or view.filled_lots < 0 or view.side not in (1, -1):
+        s.anomaly("bad_report", view.client_id)
+        return
+    order = s.orders.known.get(view.client_id)
+    if order is None:
+        on_unknown(s, view)
+    elif TERMINAL[order.state]:
+        on_late(s, order, view)
+    else:
+        apply_view(s, order, view, event.exch_ns)
+
+
+def on_unknown(s: State, view: OrderView) -> None:
+    """A report about an order that is not on our list."""
+    if not s.ids.owns(view.client_id):
+        s.counts["foreign_report"] += 1
+    elif view.status == "open" and not s.ids.made(view.client_id):  # what this life made and forgot has long ended
+        unlisted(s, "stray", view.client_id)
+
+
+def unlisted(s: State, kind: str, client_id: int) -> None:
+    """Something of ours is out there that is not on our list: place nothing before a full view has told all of it."""
+    s.anomaly(kind, client_id)
+    s.recovered = False
+    s.ask(s.now_ns)
+
+
+def on_late(s: State, order: Order, view: OrderView) -> None:
+    """A report about an order that has ended: mostly old news."""
+    if view.filled_lots > order.filled_lots:
+        s.anomaly("fill_after_end", order.client_id)
+        s.ask(s.now_ns)
+    elif order.state == OrderState.REJECTED and view.status != "rejected":
+        advance(s, order, Step.OPEN)  # illegal: counted, and looked into
+        s.ask(s.now_ns)
+    else:
+        s.counts["late_report"] += 1
+
+
+def apply_view(s: State, order: Order, view: OrderView, exch_ns: int = 0) -> None:
+    """What the venue says about a working order."""
+    new_here = order.seen_ns > s.now_ns
+    seen(s, order, view.order_index)
+    if view.filled_lots > order.reported_lots:
+        order.reported_lots, order.reported_ns = view.filled_lots, s.now_ns
+        s.dirty = True
+    if view.status != "open":
+        end(s, order, ENDS[view.status], view.reason, exch_ns)
+        return
+    if order.state == OrderState.DRAINING or view.seq <= order.seq:
+        if new_here:
+            rest(s, order)
+        elif order.filled_lots:
+            advance(s, order, Step.PARTIAL)
+        return
+    order.seq = view.seq
+    settle_modify(s, order, view)
+    if order.state != OrderState.UNKNOWN:
+        rest(s, order)
+    elif order.modify is None:  # a modify in doubt may still land, whatever this report says
+        order.cancel = None
+        rest(s, order)
+
+
+def seen(s: State, order: Order, order_index: int) -> None:
+    """The order is, or was, at the venue."""
+    if order.seen_ns > s.now_ns:
+        order.seen_ns = s.now_ns
+        hold = s.holds.get((order.side, order.rung))
+        if hold is not None:
+            hold.attempts = 0
+    if order_index and not order.order_index:
+        order.order_index = order_index
+        s.orders.refile(order)
+
+
+def settle_modify(s: State, order: Order, view: OrderView) -> None:
+    """Take price and size from a newer report; a modify that shows in it is done."""
+    if (order.price_ticks, order.size_lots) != (view.price_ticks, view.size_lots):
+        order.price_ticks, order.size_lots = view.price_ticks, view.size_lots
+        s.dirty = True
+    if order.modify is not None and (order.new_price_ticks, order.new_size_lots) == (view.price_ticks, view.size_lots):
+        order.modify = None
+        s.dirty = True
+        if order.state == OrderState.MODIFY_PENDING:
+            hold_of(s, order.side, order.rung).attempts = 0
+            release(s, order)
+
+
+def end(s: State, order: Order, step: Step, reason: int = 0, exch_ns: int = 0) -> None:
+    """The venue says the order is over: ended if trades account for every filled lot, else draining."""
+    order.modify = order.cancel = None
+    order.end, order.end_reason = step, reason
+    if order.traded_lots >= order.reported_lots:
+        finish(s, order, exch_ns)
+    elif advance(s, order, Step.DRAIN, reason=reason, exch_ns=exch_ns):
+        order.deadline_ns = s.now_ns + s.settings.times.open_ns
+
+
+def finish(s: State, order: Order, exch_ns: int = 0) -> None:
+    """All lots are accounted for."""
+    step = order.end
+    if step == Step.REJECT and order.filled_lots:
+        step = Step.CANCEL
+    if step in (Step.CANCEL, Step.EXPIRE) and order.filled_lots >= order.size_lots:
+        step = Step.FILL
+    advance(s, order, step, reason=order.end_reason, exch_ns=exch_ns)
+
+
+def on_trade(s: State, event: Trade) -> None:
+    """The feed shows a trade."""
+    apply_fill(s, event.fill)
+
+
+def apply_fill(s: State, fill: Fill) -> None:
+    """Count a trade once, in position and order."""
+    if fill.size_lots <= 0 or fill.side not in (1, -1):
+        s.anomaly("bad_trade", fill.client_id)
+        return
+    if s.account.has(fill.trade_id):
+        s.counts["duplicate_trade"] += 1
+        return
+    s.account.book(fill.trade_id, fill.client_id, fill.side * fill.size_lots)
+    s.quota.earn(fill.price_ticks, fill.size_lots)
+    s.dirty = True
+    order = s.orders.known.get(fill.client_id)
+    if order is None:
+        report_fill(s, fill)
+        if s.account.known:
+            unlisted(s, "stray_fill", fill.client_id)
+        return
+    order.traded_lots += fill.size_lots
+    report_fill(s, fill)
+    if TERMINAL[order.state]:
+        s.anomaly("fill_after_end", order.client_id)
+        s.ask(s.now_ns)
+        return
+    seen(s, order, fill.order_index)
+    after_fill(s, order, fill.exch_ns)
+
+
+def after_fill(s: State, order: Order, exch_ns: int = 0) -> None:
+    """Where an order goes when lots of it traded."""
+    if order.state == OrderState.DRAINING:
+        if order.traded_lots >= order.reported_lots:
+            finish(s, order, exch_ns)
+    elif order.traded_lots >= order.most_lots:
+        order.modify = order.cancel = None
+        advance(s, order, Step.FILL, exch_ns=exch_ns)
+    elif order.state != OrderState.UNKNOWN or (order.modify is None and order.cancel is None and not order.in_doubt):
+        rest(s, order)
+
+
+def report_fill(s: State, fill: Fill) -> None:
+    """Tell the decision kernel and the journal."""
+    s.out.append(
+        Filled(
+            s.now_ns, fill.trade_id, fill.client_id, fill.side, fill.price_ticks, fill.size_lots, s.position_lots,
+            fill.taker, fill.exch_ns,
+        )
+    )  # fmt: skip
+
+
+def on_position(s: State, event: PositionReport) -> None:
+    """A hint: if it is not what we think, look again."""
+    if s.account.known and event.position_lots != s.position_lots:
+        s.counts["position_hint"] += 1
+        s.ask(s.now_ns + s.settings.times.open_ns)

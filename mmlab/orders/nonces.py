@@ -1,0 +1,141 @@
+"""Nonces: one counter a key, payloads in order, and what becomes of the counter when one of them fails.
+
+A nonce is assigned when a payload is asked for. Payloads of a key leave in nonce order. One that is given up before it
+left gives its nonce back, and all behind it are signed anew. A refused one burned nothing; if others with higher nonces
+have left already they will be refused too, so the key rests until all of them are settled and the venue has told the
+next nonce (`learn`). One whose fate is unknown keeps its nonce occupied until the venue's counter has passed it, or
+until nothing that we sent can arrive any more: so no nonce ever carries two payloads, both of which could count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmlab.events import NEVER_NS
+from mmlab.orders.order import Tx
+
+
+class Key:
+    """The counter of one API key.
+
+    Attributes
+    ----------
+    next : int or None
+        Nonce of the next payload; None until the venue told it.
+    unsent : list of Tx
+        Have a nonce, not sent yet; consecutive up to `next` - 1.
+    sent : dict
+        Nonce -> transaction whose fate is unknown.
+    resync : bool
+        Rests until `learn` succeeds.
+    ask_ns : int
+        When to ask the venue for the next nonce.
+    """
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.next: int | None = None
+        self.unsent: list[Tx] = []
+        self.sent: dict[int, Tx] = {}
+        self.resync = True
+        self.ask_ns = NEVER_NS
+        self._floor = 0  # nonces below are surely consumed
+        self._highest = -1  # highest nonce that left
+
+    @property
+    def ready(self) -> bool:
+        """Whether a payload may be given a nonce."""
+        return self.next is not None and not self.resync
+
+    def assign(self, tx: Tx) -> None:
+        """Give `tx` the next nonce."""
+        assert self.next is not None  # noqa: S101  callers ask `ready` first
+        tx.key, tx.nonce = self.index, self.next
+        self.next += 1
+        self.unsent.append(tx)
+
+    def leave(self, tx: Tx) -> None:
+        """The head of `unsent` is being sent."""
+        self.unsent.remove(tx)
+        self.sent[tx.nonce] = tx
+        self._highest = max(self._highest, tx.nonce)
+
+    def drop(self, tx: Tx) -> list[Tx]:
+        """Give up `tx` before it left; returns those whose nonce changed."""
+        at = self.unsent.index(tx)
+        del self.unsent[at]
+        return self._renumber(tx.nonce, at)
+
+    def consumed(self, tx: Tx) -> None:
+        """The venue accepted `tx`."""
+        if self.sent.get(tx.nonce) is tx:
+            del self.sent[tx.nonce]
+        self._floor = max(self._floor, tx.nonce + 1)
+
+    def refused(self, tx: Tx, now_ns: int, *, bad_nonce: bool) -> list[Tx]:
+        """The venue refused `tx`, or it never left: its nonce is free. Returns those whose nonce changed."""
+        if self.sent.get(tx.nonce) is not tx:
+            return []  # its fate was settled by a question
+        del self.sent[tx.nonce]
+        if bad_nonce or self.resync or self._highest > tx.nonce:
+            return self.lose(now_ns)
+        self._highest = tx.nonce - 1
+        return self._renumber(tx.nonce, 0)
+
+    def lose(self, now_ns: int) -> list[Tx]:
+        """The counter is in doubt: rest until `learn`. Returns the unsent, which have no nonce any more."""
+        if not self.resync:
+            self.resync, self.ask_ns = True, now_ns
+        unsent, self.unsent = self.unsent, []
+        return unsent
+
+    def learn(self, nonce: int, asked_ns: int, flight_ns: int) -> tuple[bool, list[Tx]]:
+        """The venue's next nonce, by a question put at `asked_ns`.
+
+        Returns whether the key is ready (if not, `ask_ns` is when to ask again), and the unsent whose nonce changed.
+        """
+        nonce = self._floor = max(nonce, self._floor)  # an answer may be older than one we had before
+        for tx in list(self.sent.values()):
+            if tx.nonce < nonce or asked_ns >= tx.sent_ns + flight_ns:  # consumed, or it will never arrive
+                del self.sent[tx.nonce]
+        if self.sent:
+            if self.resync:
+                self.ask_ns = max(asked_ns + 1, max(tx.sent_ns for tx in self.sent.values()) + flight_ns)
+            return self.ready, []
+        self.resync, self.ask_ns = False, NEVER_NS
+        self._highest = nonce - 1
+        return True, self._renumber(nonce, 0)
+
+    def _renumber(self, nonce: int, start: int) -> list[Tx]:
+        changed = [tx for n, tx in enumerate(self.unsent[start:], nonce) if tx.nonce != n]
+        for n, tx in enumerate(self.unsent[start:], nonce):
+            tx.nonce = n
+        self.next = nonce + len(self.unsent) - start
+        return changed
+
+
+class KeyRing:
+    """All keys: some for quotes, some kept for cancels."""
+
+    def __init__(self, quote_keys: Sequence[int], cancel_keys: Sequence[int]) -> None:
+        self.keys = {index: Key(index) for index in dict.fromkeys((*quote_keys, *cancel_keys))}
+        self._quotes = [self.keys[index] for index in dict.fromkeys(quote_keys)]
+        self._cancels = [self.keys[index] for index in dict.fromkeys(cancel_keys)]
+
+    def for_quote(self) -> Key | None:
+        """The least busy quote key that is ready."""
+        return _least_busy(self._quotes)
+
+    def for_cancel(self) -> Key | None:
+        """A key kept for cancels; any other that is ready if those are not."""
+        return _least_busy(self._cancels) or _least_busy(self._quotes)
+
+    @property
+    def in_flight(self) -> int:
+        """Transactions without a known fate."""
+        return sum(len(key.unsent) + len(key.sent) for key in self.keys.values())
+
+
+def _least_busy(keys: list[Key]) -> Key | None:
+    ready = [key for key in keys if key.ready]
+    return min(ready, key=lambda key: len(key.unsent) + len(key.sent)) if ready else None

@@ -1,0 +1,72 @@
+"""All that the order manager is told: limits, times, habits, and the venue's rules. One plain record, storable."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from mmlab.events import NS_PER_MS, NS_PER_S
+from mmlab.orders.venue import VenueRules
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Limits in lots and ticks; commands that would pass one are removed."""
+
+    max_long_lots: int = 100
+    max_short_lots: int = 100
+    max_live_orders: int = 16
+    max_order_lots: int = 1 << 60
+    collar_bps: float = 100.0
+    """Largest distance of an order's price from the mid."""
+
+
+class Times(msgspec.Struct, frozen=True):
+    """How long to wait for what."""
+
+    sign_ns: int = NS_PER_S
+    ack_ns: int = 2 * NS_PER_S
+    open_ns: int = 2 * NS_PER_S
+    change_ns: int = 2 * NS_PER_S
+    query_ns: int = 5 * NS_PER_S
+    query_gap_ns: int = 200 * NS_PER_MS
+    """Least time between two full views."""
+    reconcile_ns: int = 30 * NS_PER_S
+    """A full view at least this often."""
+
+
+class RetryRule(msgspec.Struct, frozen=True):
+    """Budgets and back-off of retries, and the circuit breaker."""
+
+    base_ns: int = 100 * NS_PER_MS
+    factor: float = 2.0
+    max_ns: int = 10 * NS_PER_S
+    jitter: float = 0.25
+    """Share of a delay that chance may take away."""
+    per_order: int = 5
+    """Refusals in a row of one rung or order before it waits `max_ns` each time."""
+    per_session: int = 100
+    """Retries in `window_ns` of all orders before the breaker opens."""
+    window_ns: int = 60 * NS_PER_S
+    breaker_n: int = 50
+    breaker_min_n: int = 10
+    breaker_share: float = 0.2
+    """The breaker opens when more than this share of the last `breaker_n` messages was refused."""
+
+
+class OrderSettings(msgspec.Struct, frozen=True):
+    """Everything the order manager needs to know besides events."""
+
+    instance: int = 0
+    seed: int = 0
+    rungs: int = 1
+    slots: bool = True
+    ack_mode: Literal["strict", "optimistic"] = "strict"
+    replace: Literal["modify", "cancel_place"] = "modify"
+    tolerance_ticks: int = 1
+    size_tolerance: float = 0.0
+    """An order is not refilled while less than this share of its target is missing."""
+    limits: Limits = Limits()
+    times: Times = Times()
+    retry: RetryRule = RetryRule()
+    venue: VenueRules = VenueRules()

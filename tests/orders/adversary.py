@@ -1,0 +1,352 @@
+"""A model venue behind a faulty network, and the order manager in front of it.
+
+Nothing arrives by itself: what is on its way lies in queues, and whoever drives picks the next message and its fate, or
+lets time pass. The rules of fair play: what left us reaches the venue within `flight_ns` or never; replies and feed die
+with their link; a full view is one instant of the venue; and faults end, after which everything must come right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from mmlab.events import NO_PRICE, NS_PER_S
+from mmlab.orders import OrderManager, OrderSettings
+from mmlab.orders import events as e
+from mmlab.orders.commands import Halted, Query, Send, Sign, TxKind
+from mmlab.orders.ids import ORIGIN_NS
+from tests.orders.model_venue import Venue, Violation
+
+START_NS = ORIGIN_NS + (80 * 10**6 + 7) * NS_PER_S
+BOTH = (1, -1)
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """Something on its way. ``to``: signer, venue, core (accepted, not executed yet) or us."""
+
+    to: str
+    body: object
+    born_ns: int
+    epoch: int
+    by: int  # flight ends
+
+
+class Adversary:
+    """Venue, network and order manager, driven from outside; every move checks what must hold."""
+
+    def __init__(self, settings: OrderSettings, *, hard_lots: int, accepts_dead: bool = False) -> None:
+        self.settings, self.hard_lots = settings, hard_lots
+        venue = settings.venue
+        self.venue = Venue((*venue.quote_keys, *venue.cancel_keys), venue.modify_keeps_queue, accepts_dead)
+        self.now_ns = START_NS
+        self.wire: list[Message] = []
+        self.linked, self.epoch = False, 0
+        self.payloads: dict[tuple[int, int], Sign] = {}
+        self.sent: dict[int, Sign] = {}
+        self.events = 0
+        self.halted = False
+        self.lives: list[tuple[int, list]] = []
+        self.start()
+
+    # --- our side ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """A new life of the order manager."""
+        self.om = OrderManager(self.settings, self.now_ns)
+        self.lives.append((self.now_ns, []))
+        self.payloads.clear()
+        self.told = (NO_PRICE, NO_PRICE)
+        self.halted = False
+
+    def tell(self, event: e.AnyEvent) -> None:
+        """Hand an event to the order manager and do what it says."""
+        self.events += 1
+        commands = self.om.handle(event)
+        self.lives[-1][1].append((event, commands))
+        for command in commands:
+            kind = type(command)
+            if kind is Sign:
+                self.payloads[command.tx_id, command.round] = command
+                self.post("signer", command)
+            elif kind is Send:
+                self.send(self.payloads[command.tx_id, command.round])
+            elif kind is Query:
+                self.post("venue", command)
+            elif kind is Halted:
+                self.on_halted()
+
+    def send(self, tx: Sign) -> None:
+        """The moment a payload leaves: what it may not be."""
+        if tx.kind in (TxKind.PLACE, TxKind.MODIFY):
+            opposite = self.told[1] if tx.side > 0 else self.told[0]
+            moved = tx.kind == TxKind.PLACE or self.om.state.orders.known[tx.client_id].price_ticks != tx.price_ticks
+            if moved and tx.flags & 1 and (opposite == NO_PRICE or tx.side * tx.price_ticks >= tx.side * opposite):
+                raise Violation("post_only", f"{tx.side} at {tx.price_ticks} against {self.told}")
+            if self.halted and tx.kind == TxKind.PLACE:
+                raise Violation("placed_while_halted", str(tx))
+        self.post("venue", tx)
+        if tx.kind in (TxKind.PLACE, TxKind.MODIFY):
+            self.check_exposure(tx.side)
+
+    def check_exposure(self, side: int) -> None:
+        """Position + resting + in flight, in truth."""
+        lots = side * self.venue.position
+        sizes = {o.client_id: o.left for o in self.venue.mine() if o.side == side}
+        lots += sum(sizes.values())
+        for message in self.wire:
+            tx = message.body
+            if message.to in ("venue", "core") and type(tx) is Sign and tx.side == side:
+                if tx.kind == TxKind.PLACE:
+                    lots += tx.size_lots
+                elif tx.kind == TxKind.MODIFY and tx.client_id in sizes:
+                    filled = self.venue.find(tx).filled
+                    lots += max(0, tx.size_lots - filled - sizes[tx.client_id])
+        if lots > self.hard_lots:
+            raise Violation("exposure", f"side {side}: {lots} > {self.hard_lots}")
+
+    def on_halted(self) -> None:
+        """It says that the book is empty of ours."""
+        alive = [m for m in self.wire if type(m.body) is Sign and m.to != "signer" and m.body.kind == TxKind.PLACE]
+        if self.venue.mine() or alive:
+            raise Violation("halted_but_not_empty", str(self.venue.mine()))
+
+    # --- moves ------------------------------------------------------------------------------------------------------
+
+    def post(self, to: str, body: object) -> None:
+        self.wire.append(Message(to, body, self.now_ns, self.epoch, self.now_ns + self.settings.venue.flight_ns - 1))
+
+    def market(self, bid: int, spread: int, *, tell: bool = True) -> None:
+        """The market moves, and we hear of it or not."""
+        self.venue.market(bid, spread)
+        self.flush_feed()
+        if tell:
+            self.tell_top()
+
+    def tell_top(self) -> None:
+        self.told = (self.venue.bid, self.venue.ask)
+        self.tell(e.Top(self.now_ns, *self.told))
+
+    def stale_book(self) -> None:
+        """The feed has a gap."""
+        self.told = (NO_PRICE, NO_PRICE)
+        self.tell(e.Top(self.now_ns, valid=False))
+
+    def take(self, side: int, lots: int) -> None:
+        self.venue.take(side, lots)
+        self.flush_feed()
+
+    def targets(self, quotes: tuple[e.Quote, ...]) -> None:
+        self.tell(e.Targets(self.now_ns, quotes))
+
+    def flush_feed(self) -> None:
+        """What the venue reports gets on its way, if there is a link."""
+        for item in self.venue.feed:
+            if self.linked:
+                event = e.OrderReport(0, item) if isinstance(item, e.OrderView) else e.Trade(0, item)
+                self.post("us", event)
+        self.venue.feed.clear()
+        self.venue.forget_ended()
+
+    def deliver(self, i: int, fate: str = "ok", code: int = 0) -> None:
+        """Let message `i` arrive, or not. Fates: ok, lost, twice, failed, unclear, fail, silent."""
+        message = self.wire.pop(i)
+        if message.to == "us":
+            if fate != "lost":
+                self.to_us(message)
+            if fate == "twice" and not isinstance(message.body, (e.Ack, e.Refused)):
+                self.to_us(message)
+        elif message.to == "signer":
+            self.to_signer(message.body, fate)
+        elif message.to == "core":
+            self.venue.execute(message.body, fail=fate in ("fail", "silent"), silent=fate == "silent")
+            self.flush_feed()
+        elif type(message.body) is Query:
+            self.to_queries(message, fate)
+        else:
+            self.to_venue(message, fate, code)
+
+    def to_us(self, message: Message) -> None:
+        if message.epoch == self.epoch and self.linked:
+            self.tell(msgspec.structs.replace(message.body, ts_ns=self.now_ns))
+
+    def to_signer(self, command: Sign, fate: str) -> None:
+        if fate == "failed":
+            self.tell(e.SignFailed(self.now_ns, command.tx_id, command.round, "no key"))
+        elif fate != "lost":
+            self.tell(e.Signed(self.now_ns, command.tx_id, command.round))
+
+    def to_venue(self, message: Message, fate: str, code: int) -> None:
+        tx = message.body
+        if fate == "lost":
+            return
+        if fate == "failed":
+            self.reply(message, e.SendFailed(0, tx.tx_id))
+            return
+        refusal = self.venue.receive(tx, code)
+        if refusal:
+            self.reply(message, e.Refused(0, tx.tx_id, refusal))
+            return
+        self.reply(message, e.Unclear(0, tx.tx_id) if fate == "unclear" else e.Ack(0, tx.tx_id))
+        if fate in ("fail", "silent"):
+            self.venue.execute(tx, fail=True, silent=fate == "silent")
+            self.flush_feed()
+        else:
+            message.to = "core"
+            self.wire.append(message)
+
+    def reply(self, message: Message, event: e.AnyEvent) -> None:
+        if message.epoch == self.epoch and self.linked:
+            self.post("us", event)
+
+    def to_queries(self, message: Message, fate: str) -> None:
+        query = message.body
+        if fate in ("lost", "silent", "fail"):
+            return
+        if fate in ("failed", "unclear"):
+            self.reply(message, e.QueryFailed(0, query.query_id))
+        elif query.what == "nonce":
+            self.reply(message, e.NonceReport(0, query.query_id, query.key, self.venue.nonces[query.key]))
+        else:
+            self.reply(message, self.snapshot(query))
+
+    def snapshot(self, query: Query) -> e.Snapshot:
+        """One instant of the venue."""
+        return e.Snapshot(
+            0, query.query_id, self.epoch, tuple(order.view() for order in self.venue.mine()),
+            tuple(fill for fill in self.venue.trades[query.since_trade_id :]), len(self.venue.trades),
+            self.venue.position, tuple(self.venue.nonces.items()),
+        )  # fmt: skip
+
+    def wait(self, dt_ns: int) -> None:
+        """Time passes; deadlines fire; what is too long on its way to the venue is lost."""
+        until = self.now_ns + dt_ns
+        for _ in range(1000):
+            due = self.om.next_deadline()
+            if due is None or due > until:
+                break
+            self.pass_to(max(due, self.now_ns))
+            self.tell(e.Timer(self.now_ns))
+        else:
+            raise Violation("timer_storm", f"deadline {self.om.next_deadline()} at {self.now_ns}")
+        self.pass_to(until)
+
+    def pass_to(self, t_ns: int) -> None:
+        self.now_ns = t_ns
+        self.wire = [m for m in self.wire if not (m.to in ("venue", "core") and type(m.body) is Sign and m.by < t_ns)]
+
+    def link_down(self) -> None:
+        if self.linked:
+            self.linked = False
+            self.wire = [m for m in self.wire if type(m.body) is Sign]
+            self.tell(e.LinkDown(self.now_ns, self.epoch))
+
+    def link_up(self) -> None:
+        if not self.linked:
+            self.linked, self.epoch = True, self.epoch + 1
+            self.tell(e.LinkUp(self.now_ns, self.epoch))
+
+    def restart(self) -> None:
+        """We crash and start anew; only what already left us lives on."""
+        self.linked = False
+        self.wire = [m for m in self.wire if type(m.body) is Sign and m.to != "signer"]
+        self.start()
+
+    def venue_restart(self, *, cancels: bool) -> None:
+        """The venue goes down, with or without our orders; what was accepted but not executed may be gone."""
+        self.link_down()
+        self.wire = [m for m in self.wire if m.to not in ("venue", "core")]
+        for order in self.venue.mine() if cancels else []:
+            self.venue.end(order, "canceled")
+        self.flush_feed()
+
+    def kill(self) -> None:
+        self.tell(e.Kill(self.now_ns, "test"))
+        self.halted = True
+
+    def rearm(self) -> None:
+        self.halted = False
+        self.tell(e.Rearm(self.now_ns))
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Everything on its way arrives, in order, without faults."""
+        for _ in range(20_000):
+            if not self.wire:
+                return
+            self.deliver(0)
+        raise Violation("storm", f"{len(self.wire)} messages on their way after 20,000")
+
+    def quiesce(self, rounds: int = 40) -> None:
+        """First drain, then wait past every deadline (else time-outs would hide lost messages)."""
+        self.link_up()
+        self.drain()
+        for _ in range(rounds):
+            self.wait(NS_PER_S)
+            self.drain()
+        self.wait(2 * self.settings.times.reconcile_ns)
+        self.drain()
+
+    def settle(self) -> None:
+        """Faults stop: belief must become truth, and targets orders."""
+        if self.halted:
+            self.rearm()
+        self.tell(e.ReduceOnly(self.now_ns, False))
+        self.tell_top()
+        self.targets(())
+        self.quiesce()
+        self.check_same()
+        if self.venue.mine():
+            raise Violation("stray", f"{self.venue.mine()} rest, nothing is wanted")
+        if not self.om.state.halted:
+            self.check_quotes()
+        self.kill()
+        self.quiesce(10)
+        self.check_same()
+        if self.venue.mine() or self.om.orders:
+            raise Violation("cancel_all", f"{self.venue.mine()} {self.om.orders}")
+        if not self.om.state.proven:
+            raise Violation("halting", "the book is empty and it never found out")
+
+    def check_quotes(self) -> None:
+        """A quiet market: what is wanted rests, and nothing more is said."""
+        self.tell_top()
+        room = {side: self.limit(side) - side * self.venue.position for side in BOTH}
+        quotes = tuple(
+            e.Quote(side, 0, (self.venue.bid if side > 0 else self.venue.ask) - side, min(3, room[side]))
+            for side in BOTH
+            if room[side] >= self.settings.venue.min_lots
+        )
+        self.targets(quotes)
+        self.quiesce()
+        self.check_same()
+        resting = sorted((o.side, o.price, o.left) for o in self.venue.mine())
+        if resting != sorted((q.side, q.price_ticks, q.size_lots) for q in quotes):
+            raise Violation("targets", f"wanted {quotes}, resting {resting}")
+
+    def limit(self, side: int) -> int:
+        limits = self.settings.limits
+        return limits.max_long_lots if side > 0 else limits.max_short_lots
+
+    def check_same(self) -> None:
+        """Belief equals truth, and every order is live or has ended."""
+        if self.om.position_lots != self.venue.position:
+            raise Violation("position", f"ours {self.om.position_lots}, venue {self.venue.position}")
+        ours = {o.client_id: (o.side, o.price_ticks, o.left_lots) for o in self.om.orders}
+        theirs = {o.client_id: (o.side, o.price, o.left) for o in self.venue.mine()}
+        if ours != theirs:
+            raise Violation("orders", f"ours {ours}, venue {theirs}")
+        for order in self.om.orders:
+            if order.state.name not in ("LIVE", "PARTIALLY_FILLED"):
+                raise Violation("not_terminal", f"{order}")
+
+    def replay(self) -> None:
+        """Every life again, from its events alone: the same commands."""
+        for start_ns, life in self.lives:
+            om = OrderManager(self.settings, start_ns)
+            for event, commands in life:
+                again = om.handle(event)
+                if again != commands:
+                    raise Violation("replay", f"{event}: {again} instead of {commands}")
