@@ -52,7 +52,7 @@ def intervals(ns: Array) -> tuple[int, int]:
         step = ns[i] - ns[i - 1]
         shortest = min(shortest, step)
         longest = max(longest, step)
-    return shortest, longest
+    return int(shortest), int(longest)
 
 
 @kernel
@@ -80,7 +80,7 @@ def side_codes(ends: Array, characters: Array, out: Array) -> None:
     for i in range(out.size):
         k, word = ends[i], 0
         if ends[i + 1] - k == 3:
-            word = characters[k] | characters[k + 1] << 8 | characters[k + 2] << 16
+            word = int(characters[k]) | int(characters[k + 1]) << 8 | int(characters[k + 2]) << 16
         out[i] = np.int8(word == bid) - np.int8(word == ask)
 
 

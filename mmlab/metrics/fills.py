@@ -14,7 +14,7 @@ from mmlab.errors import MMLabError
 from mmlab.events import BID
 from mmlab.kernels import flow, inventory, markout_table
 from mmlab.kernels.policy import one_row
-from mmlab.metrics.frames import Fills, Quotes, ns_of, read_fills, read_quotes, utc_index
+from mmlab.metrics.frames import Fills, Quotes, ns_of, read_fills, read_only, read_quotes, utc_index
 
 Array = np.ndarray[Any, Any]
 
@@ -36,6 +36,7 @@ def share(n: int, work: Callable[[int, int], None]) -> None:
 
 def markout_rows(quotes: Quotes, ns: Array, side: Array, price: Array, horizons_ns: Array, max_age_ns: int) -> Array:
     """Rows of `markout_table.markout_table`: shape (2*horizons + 2, fills)."""
+    ns, side, price = read_only(ns), read_only(side), read_only(price)
     out = np.empty((2 * horizons_ns.size + 2, ns.size))
 
     def work(first: int, last: int) -> None:
@@ -213,7 +214,7 @@ def fill_rate(fills: pd.DataFrame, window_s: float = 1.0, percentile: float = 95
     read = read_fills(fills)
     rates, highs = [], []
     for mine in (read.side == BID, read.side != BID):
-        ns = read.ns[mine]
+        ns = read_only(read.ns[mine])
         rate, high = np.empty(ns.size), np.empty(ns.size)
         flow.fill_rates(ns, window_ns, float(percentile), last, rate, high)
         rates.append(rate)

@@ -17,6 +17,13 @@ from mmlab.kernels.markout_table import gap_rows, has_nan, intervals, side_codes
 Array = np.ndarray[Any, Any]
 
 
+def read_only(array: Array) -> Array:
+    """A read-only view. pandas gives some arrays as such; kernels see one type, and compile once, if all are."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def ns_of(seconds: float, name: str) -> int:
     """Seconds as whole nanoseconds."""
     if not (np.isfinite(seconds) and seconds >= 0):
@@ -49,13 +56,14 @@ def times_ns(frame: pd.DataFrame, what: str) -> Array:
         raise MMLabError(f"{what}: the index has no timezone; if its times are UTC, pass frame.tz_localize('UTC')")
     else:
         ns = index.asi8 if index.unit == "ns" else index.as_unit("ns").asi8
-    return ns
+    return read_only(ns)
 
 
 def spacing(ns: Array, what: str) -> tuple[int, int]:
     """Shortest (below 0: not in order) and longest interval between times; an error if a time is missing."""
-    shortest, longest = intervals(ns)
-    first = 0 if shortest >= 0 and longest >= 0 else int(ns.argmin())  # NaT is the smallest integer
+    with np.errstate(over="ignore"):  # a missing time is the smallest integer
+        shortest, longest = intervals(ns)
+    first = 0 if shortest >= 0 and longest >= 0 else int(ns.argmin())
     if ns.size and ns[first] == np.iinfo(np.int64).min:
         raise MMLabError(f"{what}: row {first} has no time (NaT): drop it, or give its time")
     return shortest, longest
@@ -71,7 +79,7 @@ def column(frame: pd.DataFrame, name: str, what: str) -> Array:
     if name not in frame.columns:
         raise MMLabError(f"{what}: column {name!r} is missing; it has {', '.join(map(repr, frame.columns)) or 'none'}")
     try:
-        return np.ascontiguousarray(frame[name].to_numpy(np.float64))
+        return read_only(np.ascontiguousarray(frame[name].to_numpy(np.float64)))
     except (TypeError, ValueError) as error:
         raise MMLabError(f"{what}: column {name!r} is {frame[name].dtype}: must be numbers ({error})") from None
 
@@ -101,7 +109,7 @@ def sides(frame: pd.DataFrame) -> Array:
     if not side.all():
         row = int((side == 0).argmax())
         raise MMLabError(f"fills: row {row} has side {text.iloc[row]!r}: must be 'bid' (we bought) or 'ask' (we sold)")
-    return side
+    return read_only(side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,7 @@ class Fills:
             row = int((~good).argmax())
             rule = "a finite number > 0" if positive else "a finite number"
             raise MMLabError(f"fills: row {row} has {name} = {values[row]}: must be {rule}")
-        return values if self.order is None else values[self.order]
+        return values if self.order is None else read_only(values[self.order])
 
     def to_frame(self, values: Array, names: Sequence[str]) -> pd.DataFrame:
         """`values` of shape (columns, fills) as a DataFrame with the rows of the input."""
@@ -142,7 +150,7 @@ def read_fills(frame: pd.DataFrame) -> Fills:
     if spacing(ns, "fills")[0] >= 0:
         return Fills(frame, ns, side, None)
     order = np.argsort(ns, kind="stable")
-    return Fills(frame, ns[order], side[order], order)
+    return Fills(frame, read_only(ns[order]), read_only(side[order]), order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +178,7 @@ def read_reference(frame: pd.DataFrame, reference: str) -> Array:
         bid_size, ask_size = column(frame, "bid_size", "quotes"), column(frame, "ask_size", "quotes")
         with np.errstate(invalid="ignore"):
             price = (bid * ask_size + ask * bid_size) / (bid_size + ask_size)
-    return np.where(bid < ask, price, np.nan)
+    return read_only(np.where(bid < ask, price, np.nan))
 
 
 def read_quotes(frame: pd.DataFrame, reference: str) -> Quotes:
@@ -188,5 +196,5 @@ def read_quotes(frame: pd.DataFrame, reference: str) -> Quotes:
     elif {"bid", "ask"} <= set(frame.columns):
         gaps = gap_rows(price, column(frame, "bid", "quotes"), column(frame, "ask", "quotes"))
     else:
-        gaps = gap_rows(price, np.empty(0), np.empty(0))
+        gaps = gap_rows(price, read_only(np.empty(0)), read_only(np.empty(0)))
     return Quotes(frame, ns, price, gaps, longest)

@@ -12,7 +12,7 @@ from mmlab.errors import MMLabError
 from mmlab.events import NS_PER_S
 from mmlab.kernels.account import ACCOUNT
 from mmlab.kernels.account_table import LEDGER, account_table, pnl_windows
-from mmlab.kernels.policy import one_row
+from mmlab.kernels.policy import one_row, records
 from mmlab.metrics.fills import whole_lots
 from mmlab.metrics.frames import Fills, Quotes, ns_of, read_fills, read_quotes, utc_index
 
@@ -93,7 +93,7 @@ def pnl_per_million(
     sizes = (1.0 / per_unit, float(contract_size), contract == "inverse")
     ns, fill = rows_of(read, book)
     mid, mid_valid = last_valid(book, ns)
-    ledger = np.zeros(ns.size, LEDGER)
+    ledger = records(np.zeros(ns.size, LEDGER))
     account_table(
         fill, mid, read.side, read.column("price"), lots, read.column("fee", positive=False), *sizes,
         one_row(ACCOUNT)[0], ledger,
