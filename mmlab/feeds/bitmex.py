@@ -105,7 +105,7 @@ def _side(side: str, table: pa.Table, sources: Sources, place: Array) -> SideVie
 
 def _trades(table: pa.Table, place: Array, sources: Sources, report: dict[str, Any]) -> Rows:
     fresh = pc.not_equal(column_text(table, "action"), "partial")
-    report["partial_trades"] = table.num_rows - pc.sum(fresh).as_py()
+    report["partial_trades"] = table.num_rows - (pc.sum(fresh).as_py() or 0)
     table, place = table.filter(fresh), place[fresh.to_numpy(zero_copy_only=False)]
     ns = _time_ns(table, sources, place)
     price, size = (numbers(column_text(table, what), sources, place, what) for what in ("price", "size"))

@@ -8,6 +8,7 @@ exchange at its exchange time and once for the local side at its local time. Imp
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -36,6 +37,11 @@ HFT_EVENT = np.dtype(
     ],
     align=True,
 )  # fmt: skip
+DAMAGE = (
+    OSError, ValueError, EOFError, KeyError, SyntaxError, MemoryError,
+    tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy raises on files that are cut off or spoiled; their header is Python text."""
 _DROPPED = 255
 """Row kind of what only opens a snapshot."""
 
@@ -77,13 +83,15 @@ def load(path: Path, progress: Progress | None = None) -> Array:
         with open_file(path) as file:
             content = np.load(file, allow_pickle=False)
             data = content if isinstance(content, np.ndarray) else content[_key(content.files)]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGE as error:
         raise FeedError(f"is no whole .npz or .npy file ({error}): fetch it again", path=path) from None
     if progress is not None:
         progress(path.stat().st_size)
     missing = [name for name in HFT_EVENT.names or () if name not in (data.dtype.names or ())]
     if missing:
         raise FeedError(f"is no hftbacktest event array: its dtype {data.dtype} misses {missing}", path=path)
+    if data.ndim != 1:
+        raise FeedError(f"is no event array: it has {data.ndim} dimensions", path=path)
     if data.size == 0:
         raise FeedError("the event array is empty", path=path)
     return data

@@ -32,6 +32,7 @@ COIN_M = re.compile(r"usd_(perp|\d{6})$")
 COIN_M_CONTRACT_USD = {"btcusd": 100.0}
 COIN_M_OTHER_USD = 10.0
 MICROSECONDS_BELOW = 10**17
+MOST_DIGITS = 20
 Levels = list[tuple[str, str]]
 Millis = Annotated[int, msgspec.Meta(ge=EARLIEST_NS // NS_PER_MS, le=LATEST_NS // NS_PER_MS)]
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
@@ -218,7 +219,7 @@ class Recording:
         file = self.sources.add(path)
         for number, line in lines(path, progress):
             stamp, _, message = line.partition(b" ")
-            if not stamp.isdigit() or not message:
+            if not stamp.isdigit() or len(stamp) > MOST_DIGITS or not message:
                 raise FeedError("expected '<local time> <json>'", path=path, line=number)
             local_ns = int(stamp)
             if local_ns < MICROSECONDS_BELOW:
@@ -232,7 +233,7 @@ class Recording:
             self._last_local = local_ns
             try:
                 self._line(local_ns, file + number, message)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, ValueError) as error:
                 raise FeedError(f"cannot be read as a Binance message: {error}", path=path, line=number) from None
 
     def _line(self, local_ns: int, place: int, message: bytes) -> None:

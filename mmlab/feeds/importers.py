@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from mmlab.errors import FeedError
 from mmlab.feeds.feed import Feed
 from mmlab.feeds.normalise import Raw, normalise
@@ -77,7 +79,12 @@ def import_feed(
         raise FeedError(
             f"options {unknown} are unknown to format {format!r}: it takes {sorted(set(allowed) - {'prefer'})}"
         )
-    return normalise(read(paths, _share(paths, progress), **options), instrument)
+    try:
+        raw = read(paths, _share(paths, progress), **options)
+    except (pa.ArrowException, UnicodeDecodeError, OverflowError) as error:  # damage that no importer looks for
+        names = ", ".join(map(str, paths))
+        raise FeedError(f"cannot be read as {format!r} ({error}): fetch it again", path=names) from None
+    return normalise(raw, instrument)
 
 
 def _share(paths: list[Path], progress: Callable[[float], None] | None) -> Callable[[int], None] | None:

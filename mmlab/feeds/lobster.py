@@ -280,7 +280,7 @@ def before(
     kind: int, size: int, price: int, sign: int, views: dict[int, list[tuple[int, int]]]
 ) -> dict[int, list[tuple[int, int]]]:
     """The visible levels before the first message, from those after it."""
-    if kind in BOOK_TYPES:
+    if kind in BOOK_TYPES and sign in views:
         sizes = {at: held for at, held in views[sign]}  # noqa: C416 - the pairs are lists
         sizes[price] = sizes.get(price, 0) + (-size if kind == SUBMISSION else size)
         views[sign] = sorted(((p, q) for p, q in sizes.items() if q > 0), key=lambda level: -sign * level[0])

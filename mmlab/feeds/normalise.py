@@ -25,6 +25,10 @@ Array = np.ndarray[Any, Any]
 MAX_LATE_NS = NS_PER_S
 """A trade that comes later than this after a newer one is dropped; a less late one is put in its place."""
 EARLIEST_NS, LATEST_NS = 631_152_000 * NS_PER_S, 4_102_444_800 * NS_PER_S  # 1990, 2100
+ABSURD_FACTOR = 100
+"""A trade this many times above or below the median trade is refused."""
+MOST_CELLS = 10**8
+"""Most ticks between the lowest and the highest price a book may take: it is kept in arrays."""
 PRICED = (Kind.DEPTH, Kind.TRADE, Kind.ADD, Kind.CANCEL, Kind.EXECUTE)
 
 
@@ -83,6 +87,7 @@ def normalise(raw: Raw, instrument: Instrument | None = None) -> Feed:
     streams = [_events(rows, tick, lot, raw) for rows in (trades, raw.marks, book)]
     skew_ns = min(int((e["local_ns"] - e["exch_ns"]).min()) for e in streams if e.size)
     shift_ns = max(0, -skew_ns)
+    _check_prices(streams[0], trades, streams[2], book, raw)
     events = merge(merge(streams[0], streams[1]), streams[2])
     events["local_ns"] += shift_ns
     _check_snapshots(events, instrument, raw)
@@ -220,6 +225,29 @@ def merge(first: Array, second: Array) -> Array:
     from_first[np.searchsorted(second["local_ns"], first["local_ns"], "left") + np.arange(first.size)] = True
     out[from_first], out[~from_first] = first, second
     return out
+
+
+def _check_prices(trade_events: Array, trades: Rows, book_events: Array, book: Rows, raw: Raw) -> None:
+    """Refuse trades far from all others, and grids so fine that no book can be kept on them."""
+    executed = book_events["kind"] == Kind.EXECUTE
+    ticks = np.concatenate([trade_events["price_ticks"], book_events["price_ticks"][executed]])
+    levels = book_events["price_ticks"][book_events["price_ticks"] > 0]
+    low, high = (levels.min(), levels.max()) if levels.size else (0, 0)
+    if ticks.size:
+        middle = float(np.median(ticks))
+        far = (ticks > middle * ABSURD_FACTOR) | (ticks * ABSURD_FACTOR < middle)
+        if far.any():
+            i = int(np.argmax(far))
+            rows, i = (trades, i) if i < len(trades) else (book, int(np.flatnonzero(executed)[i - len(trades)]))
+            reason = f"trade at {rows.price.text(i)} is absurd: more than {ABSURD_FACTOR} times off the median trade"
+            raise raw.sources.error(reason, rows.place[i])
+        low, high = max(low, ticks.min() // 2), min(high, ticks.max() * 2)
+    if high - low > MOST_CELLS:  # through a price of too many decimals, or, without trades, one far from the others
+        finest = max((book, trades), key=lambda rows: int(rows.price.places.max(initial=0)))
+        rows, measure = (finest, finest.price.places) if ticks.size else (book, book_events["price_ticks"])
+        i = int(np.argmax(measure))
+        reason = f"price {rows.price.text(i)} is absurd: the book would span {high - low:,} ticks"
+        raise raw.sources.error(reason, rows.place[i])
 
 
 def _check_snapshots(events: Array, instrument: Instrument, raw: Raw) -> None:

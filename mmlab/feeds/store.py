@@ -108,9 +108,10 @@ def _read(path: Path) -> tuple[dict[str, Any], pa.Table]:
     """Metadata and table of a file of ours."""
     try:
         schema = pq.read_schema(path)
+        names = schema.names
     except FileNotFoundError:
         raise FeedError("there is no such file", path=path) from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if path.is_dir():
             raise FeedError("is a folder: give the file written by Feed.save", path=path) from None
         reason = f"is not a whole Parquet file ({error}): import raw files with import_feed"
@@ -125,7 +126,7 @@ def _read(path: Path) -> tuple[dict[str, Any], pa.Table]:
     if about.get("format_version") != FORMAT_VERSION:
         version = about.get("format_version")
         raise FeedError(f"has feed format {version}, this mmlab reads {FORMAT_VERSION}: import it again", path=path)
-    missing = set(EVENT.names or ()) - set(schema.names)
+    missing = set(EVENT.names or ()) - set(names)
     if missing:
         raise FeedError(f"misses the columns {sorted(missing)}: damaged", path=path)
     try:

@@ -165,7 +165,8 @@ def _load(path: Path, progress: Progress | None) -> pa.Table:
     if path_is_parquet(path):
         try:
             table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as error:
+            _ = table.column_names
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise FeedError(f"is not a whole Parquet file ({error}): fetch it again", path=path) from None
         if progress is not None:
             progress(path.stat().st_size)

@@ -23,6 +23,7 @@ Array = np.ndarray[Any, Any]
 NS_PER_UNIT = {"s": NS_PER_S, "ms": 10**6, "us": 1000, "ns": 1}
 SECONDS_BELOW = 10**11
 """A time below this is in seconds (the year 5138); each further thousand is the next unit."""
+EARLIEST, LATEST = pd.Timestamp("1990-01-01", tz="UTC"), pd.Timestamp("2100-01-01", tz="UTC")
 SIDES = {"buy": 1, "bid": 1, "b": 1, "1": 1, "sell": -1, "ask": -1, "s": -1, "a": -1, "-1": -1}
 
 
@@ -131,6 +132,7 @@ def _is_number(text: str) -> bool:
 
 def _iso_ns(texts: pa.Array, sources: Sources, place: Array, what: str) -> Array:
     stamps = pd.to_datetime(pd.Series(texts.to_pylist(), dtype=object), utc=True, format="ISO8601", errors="coerce")
+    stamps = stamps.where((stamps >= EARLIEST) & (stamps <= LATEST))
     missing = stamps.isna().to_numpy()
     if missing.any():
         i = int(np.argmax(missing))
