@@ -345,13 +345,14 @@ def show(run: Run) -> None:
     from mmlab.lab.report_text import headline, key_figures
 
     console = Console(highlight=False, soft_wrap=True)
-    for sentence in headline(run, run.__dict__.get("sensitivity")):
+    variants = run.__dict__.get("sensitivity")
+    for sentence in headline(run, variants):
         console.print(sentence, style="bold")
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(justify="right", style="bold")
     table.add_column(style="dim")
-    for label, value, note in key_figures(run):
+    for label, value, note in key_figures(run, variants):
         table.add_row(label, value, note)
     console.print(table)
     console.print(f"Run: {run.directory}", markup=False)

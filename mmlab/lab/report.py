@@ -22,6 +22,7 @@ from mmlab.lab.report_figures import bridge_figure, markout_curve, time_panels
 from mmlab.lab.report_text import (
     bps,
     headline,
+    is_coarse,
     key_figures,
     markout_table_html,
     method,
@@ -91,7 +92,7 @@ def report_html(run: Any, *, sensitivity: bool = True) -> str:
         "subtitle": subtitle(run),
         "alarms": alarms,
         "lead": lead,
-        "tiles": key_figures(run),
+        "tiles": key_figures(run, table),
         "panels": [(name, *titles) for name, titles in PANELS.items()],
         "bridge_table": rows_html(
             ((name, bps(row["bps"]), number(row["quote"], 4, sign=True)) for name, row in parts.iterrows()),
@@ -124,8 +125,7 @@ def report_html(run: Any, *, sensitivity: bool = True) -> str:
 
 def variants(run: Any, *, wanted: bool) -> tuple[pd.DataFrame | None, str]:
     """Sensitivity table, or why there is none. On a coarse feed the through-only figures are made in any case."""
-    coarse = run.facts["queue_fidelity"] == "low" and run.info.queue != "through_only"
-    if not wanted and not coarse:
+    if not wanted and not is_coarse(run):
         return None, "Not run: the report was made without it."
     try:
         return (run.sensitivity if wanted else sensitivity(run, [THROUGH_ONLY])), ""
@@ -153,7 +153,7 @@ def summary_html(run: Any) -> str:
     cells = "".join(
         f"<td style='text-align:left;padding:4px 14px 4px 0;vertical-align:top'><small>{html.escape(label)}</small><br>"
         f"<b>{html.escape(value)}</b><br><small>{html.escape(note)}</small></td>"
-        for label, value, note in key_figures(run)
+        for label, value, note in key_figures(run, None)
     )
     first, second = html.escape(result(run, None)), html.escape(subtitle(run))
     return f"<p><b>{first}</b><br><small>{second}</small></p><table><tr>{cells}</tr></table>"

@@ -32,6 +32,7 @@ from mmlab.lab.figure_style import (
 )
 from mmlab.lab.money import bridge, to_quote
 from mmlab.lab.record import Record
+from mmlab.lab.report_text import bps
 
 Array = np.ndarray[Any, Any]
 
@@ -358,7 +359,7 @@ def bridge_figure(record: Record) -> figure:
             "left": np.minimum(top, bottom),
             "right": np.maximum(top, bottom),
             "color": [GOOD if step >= 0 else BAD for step in steps],
-            "text": [f"{step:+.3f}".replace("-", "\u2212") for step in steps],
+            "text": [bps(step) for step in steps],
         }
     )
     edge = np.concatenate([top, bottom, [0.0]])

@@ -13,9 +13,11 @@ import pandas as pd
 from mmlab.events import NS_PER_S, FillKind
 from mmlab.lab.episodes import halts
 from mmlab.lab.record import Record
-from mmlab.lab.sensitivity import THROUGH_ONLY
+from mmlab.lab.sensitivity import FIGURES, THROUGH_ONLY
 
 MINUS, NONE = "\u2212", "\u2013"
+TINY = 1e-12
+"""Rounding noise: shown as 0."""
 
 
 def number(value: Any, digits: int = 4, *, sign: bool = False) -> str:
@@ -24,6 +26,8 @@ def number(value: Any, digits: int = 4, *, sign: bool = False) -> str:
         return value
     if value is None or not math.isfinite(value):
         return NONE
+    if abs(value) < TINY:
+        return "0"
     if float(value).is_integer():
         text = f"{value:+,.0f}" if sign and value else f"{value:,.0f}"
     else:
@@ -33,9 +37,12 @@ def number(value: Any, digits: int = 4, *, sign: bool = False) -> str:
     return text.replace("-", MINUS)
 
 
-def bps(value: float) -> str:
-    """Basis points, signed, three decimals."""
-    return NONE if not math.isfinite(value) else f"{value:+.3f}".replace("-", MINUS)
+def bps(value: float, *, sign: bool = True) -> str:
+    """Basis points, three decimals."""
+    if not math.isfinite(value):
+        return NONE
+    rounded = round(value, 3) or 0.0
+    return f"{rounded:{'+' if sign and rounded else ''}.3f}".replace("-", MINUS)
 
 
 def percent(share: float) -> str:
@@ -80,15 +87,14 @@ def headline(run: Any, table: pd.DataFrame | None) -> list[str]:
 def result(run: Any, table: pd.DataFrame | None) -> str:
     """Net P&L in a sentence; of through-only fills where queue positions cannot be followed."""
     summary = run.summary
-    net, per_million, fills, volume = (summary[name] for name in ("net_pnl", "pnl_per_million", "fills", "volume"))
+    through = through_only(run, table)
+    net, per_million, fills, volume = (summary if through is None else through)[list(FIGURES)]
     how = ""
-    if summary["queue_fidelity"] == "low" and run.info.queue != "through_only":
-        if table is not None and THROUGH_ONLY in table.index:
-            net, per_million, fills, volume = table.loc[THROUGH_ONLY, ["net_pnl", "pnl_per_million", "fills", "volume"]]
-            how = ", counting only fills traded through (queue fidelity is low)"
-        else:
-            how = f" with queue model {run.info.queue}, which this feed is too coarse for (queue fidelity is low)"
-    settle = run.instrument.settle or ("base" if run.instrument.inverse else "quote")
+    if through is not None:
+        how = ", counting only fills traded through (queue fidelity is low)"
+    elif is_coarse(run):
+        how = f" with queue model {run.info.queue}, which this feed is too coarse for (queue fidelity is low)"
+    settle = currency(run)
     if not fills:
         return f"No fills in {span(summary['feed_s'])}{how}."
     return (
@@ -97,13 +103,44 @@ def result(run: Any, table: pd.DataFrame | None) -> str:
     )
 
 
-def key_figures(run: Any) -> list[tuple[str, str, str]]:
-    """The strip of key figures: label, value, what stands below."""
+def is_coarse(run: Any) -> bool:
+    """Whether the queue model of a run asks more of its feed than it shows."""
+    return run.facts["queue_fidelity"] == "low" and run.info.queue != "through_only"
+
+
+def through_only(run: Any, table: pd.DataFrame | None) -> pd.Series | None:
+    """Headline figures of a run on a coarse feed, if they were made."""
+    known = is_coarse(run) and table is not None and THROUGH_ONLY in table.index
+    return table.loc[THROUGH_ONLY] if known and table is not None else None
+
+
+def currency(run: Any) -> str:
+    """Name of the settle currency."""
+    return run.instrument.settle or ("base" if run.instrument.inverse else "quote")
+
+
+def key_figures(run: Any, table: pd.DataFrame | None) -> list[tuple[str, str, str]]:
+    """The strip of key figures: label, value, what stands below; money of a coarse feed counts fills through only."""
     s = run.summary
+    through = through_only(run, table)
+    if through is None:
+        money = [
+            ("Net P&L", number(s["net_pnl"], sign=True), currency(run)),
+            ("Per million traded", number(s["pnl_per_million"], 3, sign=True), "quote per 1M (100 = 1 bp)"),
+            ("Fills", number(s["fills"]), f"{s['fills_bid']} bid, {s['fills_ask']} ask"),
+        ]
+    else:
+        labels = (
+            ("Net P&L", "net_pnl", True),
+            ("Per million traded", "pnl_per_million", True),
+            ("Fills", "fills", False),
+        )
+        money = [
+            (label, number(through[name], 3, sign=sign), f"traded through; as run {number(s[name], 3, sign=sign)}")
+            for label, name, sign in labels
+        ]
     return [
-        ("Net P&L", number(s["net_pnl"], sign=True), run.instrument.settle or "settle currency"),
-        ("Per million traded", number(s["pnl_per_million"], 3, sign=True), "quote per 1M (100 = 1 bp)"),
-        ("Fills", number(s["fills"]), f"{s['fills_bid']} bid, {s['fills_ask']} ask"),
+        *money,
         ("Markout 1 s, bid", bps(s["markout_bid_bps"]), "bps, mean"),
         ("Markout 1 s, ask", bps(s["markout_ask_bps"]), "bps, mean"),
         ("Quote uptime", percent((s["uptime_bid"] + s["uptime_ask"]) / 2), "both sides, feed time less gaps"),
@@ -142,7 +179,7 @@ def method(run: Record) -> list[tuple[str, str]]:
             "Trips",
             f"{summary['kill_trips']}, {summary['halts']} of them halts; {summary['kill_observed']} only observed",
         ),
-        ("Halt time", f"{span(summary['halt_s'])} halted, {span(summary['stopped_s'])} without quotes on either side"),
+        ("Halt time", f"{span(summary['halt_s'])} halted; with passing stops {span(summary['stopped_s'])}"),
         ("Warm-up", f"{span(summary['warmup_s'])} at the start, not traded"),
         ("Configurations tried", number(info.configurations_tried)),
         ("Messages", f"{number(summary['messages'])}, {number(summary['messages_per_fill'], 3)} per fill"),
@@ -229,7 +266,8 @@ def _band(row: pd.Series, what: str) -> str:
     value, low, high = (row[f"{what}{end}_bps"] for end in ("", "_low", "_high"))
     if np.isnan(value):
         return NONE
-    return f"{bps(value)} [{NONE if np.isnan(low) else f'{bps(low)}, {bps(high)}'}]"
+    value, low, high = (bps(v, sign=False) for v in (value, low, high))
+    return f"{value} [{low}, {high}]" if low != NONE else f"{value} [{NONE}]"
 
 
 def subtitle(run: Record) -> str:

@@ -17,7 +17,7 @@ from mmlab.lab.downsample import m4
 from mmlab.lab.money import bridge
 from mmlab.lab.report import PANELS
 from mmlab.lab.report_figures import merge_dense
-from mmlab.lab.report_text import headline, number, percent, span
+from mmlab.lab.report_text import bps, headline, key_figures, number, percent, span
 from mmlab.lab.sensitivity import VARIANTS, changes_of, sensitivity
 from tests.lab.fabricated import INVERSE, LINEAR, START_NS, make_run
 
@@ -84,7 +84,7 @@ def test_it_shows_everything_asked_for(page, run):
 
 def test_bridge_on_the_page_sums_to_net(page, run):
     cells = re.search(r"bps of traded quote (spread capture .*? net \S+ \S+)", page.text)[1]
-    shown = [float(text.replace("\u2212", "-")) for text in re.findall(r"([+\u2212]\d+\.\d{3}) \S+", cells)]
+    shown = [float(text.replace("\u2212", "-")) for text in re.findall(r"([+\u2212]?\d+\.\d{3}) \S+", cells)]
     assert len(shown) == 6
     np.testing.assert_allclose(shown, bridge(run)["bps"], atol=5e-4)
     assert sum(shown[:-1]) == pytest.approx(shown[-1], abs=3e-3)
@@ -112,6 +112,10 @@ def test_a_coarse_feed_is_judged_by_fills_traded_through():
     assert "counting only fills traded through" in sentence
     assert f"with {int(table.loc['queue through_only', 'fills'])} fills" in sentence
     assert "too coarse" in headline(run, None)[-1]
+    label, value, note = key_figures(run, table)[2]
+    assert (label, int(value)) == ("Fills", table.loc["queue through_only", "fills"])
+    assert note == f"traded through; as run {run.summary['fills']}"
+    assert key_figures(run, None)[2][1] == number(run.summary["fills"])
 
 
 def test_variants_change_what_they_name(run):
@@ -238,7 +242,7 @@ def test_thinning_keeps_what_a_pixel_shows(seed, n, buckets):
     ("value", "text"),
     [
         (0, "0"), (1234567.0, "1,234,567"), (-0.00012345, "\u22120.0001234"), (12.5, "12.5"), (float("nan"), "\u2013"),
-        (98765.4321, "98,765"), ("l3", "l3"), (None, "\u2013"),
+        (98765.4321, "98,765"), (-1e-17, "0"), (-0.0, "0"), ("l3", "l3"), (None, "\u2013"),
     ],
 )  # fmt: skip
 def test_numbers_for_people(value, text):
@@ -247,5 +251,6 @@ def test_numbers_for_people(value, text):
 
 def test_signs_shares_and_spans():
     assert (number(2.5, sign=True), number(0.0, sign=True)) == ("+2.5", "0")
+    assert (bps(-0.0001), bps(0.1234), bps(-2.5), bps(1.0, sign=False)) == ("0.000", "+0.123", "\u22122.500", "1.000")
     assert (percent(0.12345), percent(float("nan"))) == ("12.3 %", "\u2013")
     assert (span(90), span(1800), span(34 * 3600)) == ("90 s", "30 min", "34 h")
