@@ -36,19 +36,6 @@ ACCOUNT = np.dtype(
 ``funding`` > 0 was received; ``volume`` is traded notional in quote currency. ``net_quote`` is net P&L in quote
 currency, each increment since the last `account_mark` (``marked_net``) converted at its own mid."""
 
-PNL_CAPACITY = 4096
-
-PNL = np.dtype(
-    [
-        ("t_ns", "i8", (PNL_CAPACITY,)),
-        ("net", "f8", (PNL_CAPACITY,)),
-        ("volume", "f8", (PNL_CAPACITY,)),
-        ("done", "i8"),
-    ],
-    align=True,
-)
-"""Net P&L and traded notional (both in quote currency) at the last 4,096 whole seconds, for windows up to an hour."""
-
 
 @kernel
 def value_of(size: float, price: float, contract_size: float, inverse: bool) -> float:
@@ -142,35 +129,6 @@ def account_mark(a: Any, mid: float, lot_size: float, contract_size: float, inve
     a.net_quote += (net - a.marked_net) * (mid if inverse else 1.0)
     a.marked_net = net
     return a.net_quote
-
-
-@kernel
-def pnl_sample(p: Any, t_ns: int, net_quote: float, volume: float) -> None:
-    """Remember net P&L and notional at a whole second, after every fill at or before it."""
-    i = p.done & (PNL_CAPACITY - 1)
-    p.t_ns[i], p.net[i], p.volume[i] = t_ns, net_quote, volume
-    p.done += 1
-
-
-@kernel
-def pnl_change(p: Any, t_ns: int, net_quote: float, volume: float, window_ns: int) -> tuple[float, float]:
-    """Change of net P&L, and notional traded, in ``(t_ns - window_ns, t_ns]``, given both now.
-
-    The window starts at the last sample at or before its exact start; before the first, both were 0.
-    """
-    mask = PNL_CAPACITY - 1
-    oldest = max(0, p.done - PNL_CAPACITY)
-    low, high = oldest, p.done
-    while low < high:
-        middle = (low + high) // 2
-        if p.t_ns[middle & mask] <= t_ns - window_ns:
-            low = middle + 1
-        else:
-            high = middle
-    if low == 0:
-        return net_quote, volume
-    i = max(low - 1, oldest) & mask
-    return net_quote - p.net[i], volume - p.volume[i]
 
 
 @kernel

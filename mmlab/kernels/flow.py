@@ -17,13 +17,11 @@ from mmlab.kernels.windows import (
     counts_percentile,
     histogram_percentile,
     histogram_push,
-    histogram_reset,
     times_contains,
     times_count,
     times_dtype,
     times_forget,
     times_push,
-    times_reset,
 )
 
 Array = np.ndarray[Any, Any]
@@ -75,22 +73,9 @@ def rate_percentile(r: Any, percentile: float) -> float:
 
 
 @kernel
-def rate_reset(r: Any) -> None:
-    """Start a new epoch: forget the samples, but not which hits lie in the trailing second."""
-    histogram_reset(r)
-
-
-@kernel
 def flip_reset(f: Any) -> None:
     """A GAP: the next reference starts afresh. Flips already counted stay in their windows."""
     f.started, f.direction = 0, 0
-
-
-@kernel
-def flip_clear(f: Any) -> None:
-    """Forget everything, the counted flips too."""
-    flip_reset(f)
-    times_reset(f.flips)
 
 
 @kernel

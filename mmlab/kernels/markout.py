@@ -152,14 +152,6 @@ def markout_epoch(m: Any, exch_ns: int) -> None:
 
 
 @kernel
-def markout_reset(m: Any) -> None:
-    """Forget every hit, pending or completed."""
-    m.head, m.pending, m.done, m.nan = 0, 0, 0, 0
-    m.epoch_ns, m.epoch_n = 0, 0
-    m.in_gap, m.gap_ns, m.gap_end_ns = 0, 0, 0
-
-
-@kernel
 def markout_first(m: Any, window: int) -> int:
     """Ordinal of the oldest of the last `window` (at most 1,024) completed hits."""
     return max(0, m.done - min(window, COMPLETED))

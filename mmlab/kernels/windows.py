@@ -93,12 +93,6 @@ def times_forget(w: Any, until_ns: int) -> None:
 
 
 @kernel
-def times_reset(w: Any) -> None:
-    """Forget every event."""
-    w.head, w.n, w.lost = 0, 0, 0
-
-
-@kernel
 def histogram_push(h: Any, value: int) -> None:
     """Add a whole number >= 0; the oldest of more than 200 is forgotten."""
     if h.n == h.values.size:
@@ -141,12 +135,6 @@ def counts_percentile(counts: Array, n: int, percentile: float) -> float:
 def histogram_percentile(h: Any, percentile: float) -> float:
     """Percentile of the samples of `h`; NaN if none."""
     return counts_percentile(h.counts, h.n, percentile)
-
-
-@kernel
-def p95(h: Any) -> float:
-    """95th percentile of the samples of `h`; NaN if none."""
-    return histogram_percentile(h, 95.0)
 
 
 @kernel

@@ -64,16 +64,12 @@ def test_a_closed_window_is_seen():
     assert same(rates(ns)[0], twins.fill_rates(ns, SECOND_NS, 95, 200)[0])
 
 
-def test_a_new_epoch_forgets_samples_but_not_hits():
+def test_the_count_at_any_moment():
     side = one_row(flow.RATE)[0]
-    for k in range(5):
+    for k in range(6):
         flow.rate_hit(side, T0 + k, SECOND_NS)
-    flow.rate_reset(side)
-    assert side["n"] == 0
-    assert np.isnan(flow.rate_percentile(side, 95.0))
-    assert flow.rate_hit(side, T0 + 5, SECOND_NS) == 6
     assert flow.rate_count(side, T0 + SECOND_NS, SECOND_NS) == 5
-    assert flow.rate_percentile(side, 95.0) == 6
+    assert flow.rate_count(side, T0 + 2 * SECOND_NS, SECOND_NS) == 0
 
 
 def arrays(rows):
@@ -128,12 +124,12 @@ def test_a_move_of_just_min_move_counts_whatever_the_rounding():
     assert moves == [False, False, True]
 
 
-def test_flips_beyond_the_longest_window_are_forgotten_and_clear_forgets_all():
+def test_flips_beyond_the_longest_window_are_forgotten_but_a_reset_keeps_the_counted():
     record = one_row(flow.FLIP)[0]
     for t in range(100):
         flow.flip_update(record, t, 1.0 + t % 2, 0.0, 10)
     assert record["flips"]["n"] == 10
     assert flow.flip_count(record, 99, 10) == 10
-    flow.flip_clear(record)
-    assert flow.flip_count(record, 99, 10) == 0
+    flow.flip_reset(record)
+    assert flow.flip_count(record, 99, 10) == 10
     assert not flow.flip_update(record, 100, 1.0, 0.0, 10)

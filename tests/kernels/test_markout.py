@@ -206,14 +206,6 @@ def test_a_full_pending_ring_gives_up_the_oldest():
     assert (np.diff(record["done_ns"]) >= 0).sum() == m.COMPLETED - 1
 
 
-def test_reset_forgets_everything():
-    record = one_row(m.MARKOUT)[0]
-    m.markout_fill(record, T0, 100.0, 1.0)
-    m.markout_gap(record, T0 + 1)
-    m.markout_reset(record)
-    assert record["pending"] == record["done"] == record["in_gap"] == 0
-
-
 @given(st.lists(st.integers(-3, 3), max_size=60), st.integers(1, 12))
 def test_rolling_statistics_are_pandas(values, window):
     import pandas as pd
