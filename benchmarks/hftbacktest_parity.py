@@ -37,7 +37,9 @@ PEER_EVENT = np.dtype(
     [("ev", "u8"), ("exch_ts", "i8"), ("local_ts", "i8"), ("px", "f8"), ("qty", "f8"), ("order_id", "u8"), ("ival", "i8"),
      ("fval", "f8")], align=True,
 )  # fmt: skip
-DEPTH_EVENT, TRADE_EVENT, CLEAR_EVENT, SNAPSHOT_EVENT = 1, 2, 3, 4
+DENSE = {"limit_rate": 400, "cancel_rate": 350, "near_ticks": 40, "depth_ticks": 200, "trade_rate": 20}
+"""A synthetic market like the recordings of futures: 1,100 rows a second, of which 4 % change the best quotes."""
+DEPTH_EVENT, TRADE_EVENT, CLEAR_EVENT = 1, 2, 3
 EXCH, LOCAL, BUY, SELL = 1 << 31, 1 << 30, 1 << 29, 1 << 28
 
 
@@ -46,7 +48,8 @@ def load_feed(args: argparse.Namespace) -> tuple[Any, np.ndarray]:
     if args.feed is None:
         from mmlab.feeds.synthetic import SYNTHETIC_INSTRUMENT, synthetic_events
 
-        return SYNTHETIC_INSTRUMENT, synthetic_events(events=args.events, seed=args.seed)
+        market = {} if args.sparse else DENSE
+        return SYNTHETIC_INSTRUMENT, synthetic_events(events=args.events, seed=args.seed, **market)
     import mmlab
 
     path = Path(args.feed)
@@ -54,37 +57,35 @@ def load_feed(args: argparse.Namespace) -> tuple[Any, np.ndarray]:
     return feed.instrument, feed.events
 
 
-def exchange_order(events: np.ndarray) -> np.ndarray:
-    """Rows by exchange time; at equal time trades first, as `mmlab.simulator` takes them."""
-    return np.lexsort((events["kind"] != 1, events["exch_ns"]))
-
-
 def peer_events(events: np.ndarray, tick_size: float, lot_size: float) -> np.ndarray:
-    """The feed in hftbacktest's format: a row that stands elsewhere on the exchange's clock is there twice."""
-    events = events[np.isin(events["kind"], (0, 1, 2))]
-    order, seen = exchange_order(events), np.zeros(events.size, bool)
-    rows, flags = [], []
-    local = 0
-    for row in order.tolist():
+    """The feed in hftbacktest's format.
+
+    On the exchange's clock trades come first at equal time, as in `mmlab.simulator`; a row that stands elsewhere there
+    is written twice. A GAP becomes an empty trade that only the strategy hears of, so that it looks at the market then.
+    """
+    events = events[np.isin(events["kind"], (0, 1, 2, 4))]
+    seen = events["kind"] == 4
+    order = np.lexsort((events["kind"] != 1, events["exch_ns"]))
+    rows, flags, local = [], [], 0
+    for row in order[~seen[order]].tolist():
         while local < events.size and seen[local]:
-            rows.append(local), flags.append(LOCAL)
+            rows.append(local)
+            flags.append(LOCAL)
             local += 1
-        if row == local:
-            rows.append(row), flags.append(EXCH | LOCAL)
-            local += 1
-        else:
-            rows.append(row), flags.append(EXCH)
-            seen[row] = True
-    while local < events.size:
-        rows.append(local), flags.append(LOCAL)
-        local += 1
+        rows.append(row)
+        flags.append(EXCH | LOCAL if row == local else EXCH)
+        seen[row] = True
+        local += row == local
+    rows += range(local, events.size)
+    flags += [LOCAL] * (events.size - local)
     e = events[rows]
-    kind = np.array([DEPTH_EVENT, TRADE_EVENT, CLEAR_EVENT])[e["kind"]]
-    side = np.where(e["side"] > 0, BUY, np.where(e["side"] < 0, SELL, 0))
+    kind = np.array([DEPTH_EVENT, TRADE_EVENT, CLEAR_EVENT, 0, TRADE_EVENT])[e["kind"]]
+    side = np.where(e["side"] > 0, BUY, np.where(e["side"] < 0, SELL, np.where(e["kind"] == 4, BUY, 0)))
     out = np.zeros(len(rows), PEER_EVENT)
     out["ev"] = kind | np.array(flags) | side
     out["exch_ts"], out["local_ts"] = e["exch_ns"], e["local_ns"]
-    out["px"], out["qty"] = e["price_ticks"] * tick_size, e["size_lots"] * lot_size
+    out["px"] = e["price_ticks"] * tick_size
+    out["qty"] = np.where(e["kind"] == 4, 0, e["size_lots"]) * lot_size
     return out
 
 
@@ -291,6 +292,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=2_000_000, help="rows of the synthetic feed")
     parser.add_argument("--seed", type=int, default=1, help="its seed")
+    parser.add_argument(
+        "--sparse", action="store_true", help="the generator's own market: 50 rows a second, near the touch"
+    )
     parser.add_argument("--feed", help="a recording instead: Parquet of ours, or hftbacktest's .npz or collector file")
     parser.add_argument("--steps", type=float, default=100.0, help="ms between decisions, 0 for every feed event")
     parser.add_argument("--half-ticks", type=float, default=1.0, help="half-spread of the fixed strategy")
