@@ -57,7 +57,7 @@ class Feed:
         self.source = source
         self.report: dict[str, Any] = dict(report or {})
         self.path: Path | None = None
-        self.cache: dict[str, Any] = {}
+        self.cache: dict[Any, Any] = {}
 
     @property
     def synthetic(self) -> bool:

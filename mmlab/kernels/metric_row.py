@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from mmlab.events import NS_PER_S
-from mmlab.kernels.flip_gate import flip_count, flip_extra_ticks
-from mmlab.kernels.flow import rate_count, rate_percentile
+from mmlab.kernels.flip_gate import flip_extra_ticks
+from mmlab.kernels.flow import flip_count, rate_count, rate_percentile
 from mmlab.kernels.inventory import age_s, lots_age_s
 from mmlab.kernels.markout import markout_median, markout_n
 from mmlab.kernels.observe import clock, inventory_ratio

@@ -21,8 +21,8 @@ from mmlab.kernels.account import (
 )
 from mmlab.kernels.age_exit import exit_position_fell, exit_spend
 from mmlab.kernels.cooldown import cooldown_hit, toxicity
-from mmlab.kernels.flip_gate import NOTHING, SKIP, flip_count, flip_gate_book
-from mmlab.kernels.flow import flip_reset, rate_hit
+from mmlab.kernels.flip_gate import NOTHING, SKIP, flip_gate_book
+from mmlab.kernels.flow import flip_count, flip_reset, rate_hit
 from mmlab.kernels.gate_log import log_gate
 from mmlab.kernels.inventory import age_update, lots_fill
 from mmlab.kernels.kill import check_burst, check_losing, check_toxic
