@@ -23,6 +23,8 @@ DEPTH, TRADE, BEGIN, END, GAP = (
 ADD, CANCEL, EXECUTE = int(Kind.ADD), int(Kind.CANCEL), int(Kind.EXECUTE)
 Array = np.ndarray[Any, Any]
 
+NO_CELL, BEGIN_CELL, END_CELL = -1, -2, -3
+"""What a row names instead of a level: nothing (or a level outside the window), a snapshot's begin, its end."""
 PRINT = np.dtype(
     [("exch_ns", "i8"), ("local_ns", "i8"), ("row", "i8"), ("price_ticks", "i8"), ("signed_lots", "i8")], align=True
 )
@@ -85,7 +87,17 @@ def size_after(kind: int, before: int, lots: int) -> int:
 
 
 @kernel
-def read_feed(events: Array, low: int, high: int, levels: Array, out: Array, prints: Array, others: Array) -> int:
+def read_feed(
+    events: Array,
+    low: int,
+    high: int,
+    levels: Array,
+    out: Array,
+    prints: Array,
+    others: Array,
+    cells: Array,
+    after: Array,
+) -> int:
     """Read a feed once: write one `BOOK` row a venue message that changed the best quotes and return their number.
 
     Parameters
@@ -97,9 +109,17 @@ def read_feed(events: Array, low: int, high: int, levels: Array, out: Array, pri
         Zeroed; bids in row 0.
     out : BOOK[n]
     prints, others : PRINT[], i8[]
-        Trades, and rows that are neither trades nor levels; filled in unless empty.
+        Trades, and rows that are neither trades nor levels.
+    cells : i4[n]
+        For each row the cell of its level (asks follow the bids), `NO_CELL`, `BEGIN_CELL` or `END_CELL`.
+    after : i8[n] or i8[0]
+        Size of the level after each row; wanted for order-by-order feeds only.
+
+    Notes
+    -----
+    `prints`, `others` and `cells` may be empty all three; then only `out` is written.
     """
-    n, width = 0, levels.shape[1]
+    n, width, full = 0, levels.shape[1], cells.size > 0
     base = np.array([high, -low])
     best = np.array([width, width])  # cell of the best level, bid and ask; width: the side is empty
     usable, in_snapshot, touched, empty = True, False, False, True
@@ -108,8 +128,10 @@ def read_feed(events: Array, low: int, high: int, levels: Array, out: Array, pri
     for i in range(events.size):
         e = events[i]
         kind = e.kind
+        if full:
+            cells[i] = NO_CELL
         if kind == TRADE:
-            if prints.size:
+            if full:
                 write_print(prints, n_prints, e, i, e.side)
                 n_prints += 1
             continue
@@ -120,6 +142,10 @@ def read_feed(events: Array, low: int, high: int, levels: Array, out: Array, pri
                 size = size_after(kind, levels[s, x], e.size_lots)
                 levels[s, x] = size
                 empty = False
+                if full:
+                    cells[i] = x + s * width
+                    if after.size:
+                        after[i] = size
                 if x <= best[s]:
                     touched = True
                     if size > 0:
@@ -128,15 +154,16 @@ def read_feed(events: Array, low: int, high: int, levels: Array, out: Array, pri
                         while x < width and levels[s, x] == 0:
                             x += 1
                         best[s] = x
-            if kind == EXECUTE and prints.size:
+            if kind == EXECUTE and full:
                 write_print(prints, n_prints, e, i, -e.side)
                 n_prints += 1
             if in_snapshot or not touched or (i + 1 < events.size and same_message(e, events[i + 1])):
                 continue
         else:
-            if others.size:
+            if full:
                 others[n_others] = i
                 n_others += 1
+                cells[i] = BEGIN_CELL if kind == BEGIN else (END_CELL if kind == END else NO_CELL)
             if kind == BEGIN:
                 if not empty:
                     levels[:] = 0
@@ -194,5 +221,7 @@ def book_table(events: Array) -> Array:
     low, high, *_ = survey(events)
     out = np.empty(events.size, BOOK)  # only what is written costs memory
     levels = np.zeros((2, high - low + 1), np.int64)
-    n = read_feed(events, low, high, levels, records(out), records(np.empty(0, PRINT)), np.empty(0, np.int64))
+    none = np.empty(0, np.int64)
+    prints, cells = records(np.empty(0, PRINT)), np.empty(0, np.int32)
+    n = read_feed(events, low, high, levels, records(out), prints, none, cells, none)
     return out[:n]

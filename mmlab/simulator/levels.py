@@ -1,6 +1,7 @@
-"""Sizes of price levels on one clock: the feed's rows are applied up to a time, when somebody asks.
+"""Sizes of price levels on one clock.
 
-A level's cell: bids are counted down from the highest tick of the window, asks follow, up from the lowest.
+A cell remembers which row named its level last; the size is looked up when somebody asks. So the rows that concern
+nobody cost one store. A row is its index in the feed plus 1; 0 is none.
 """
 
 from __future__ import annotations
@@ -8,16 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from mmlab.events import Kind
-from mmlab.kernels.book import ADD, DEPTH, size_after
+from mmlab.kernels.book import BEGIN_CELL, TRADE
 from mmlab.kernels.policy import kernel
-from mmlab.simulator.state import book_at, cell_at, event_at
+from mmlab.simulator.state import book_at, cell_at, event_at, int32_at, int64_at
 
-BEGIN = int(Kind.SNAPSHOT_BEGIN)
+MARK, FUNDING = int(Kind.MARK), int(Kind.FUNDING)
 
 
 @kernel
 def cell_of(f: Any, side: int, ticks: int) -> int:
-    """Cell of a level, -1 outside the price window."""
+    """Cell of a level, -1 outside the price window: bids counted down from the highest tick, then asks, up."""
     x = f.high_ticks - ticks if side > 0 else ticks - f.low_ticks
     if x < 0 or x >= f.width:
         return -1
@@ -25,43 +26,36 @@ def cell_of(f: Any, side: int, ticks: int) -> int:
 
 
 @kernel
-def level_lots(f: Any, cells: int, side: int, ticks: int) -> int:
+def row_lots(f: Any, row: int) -> int:
+    """Size of a level after one of its rows."""
+    return int64_at(f.after, row - 1) if f.by_order else event_at(f.events, row - 1).size_lots
+
+
+@kernel
+def cell_lots(f: Any, cells: int, cell: int, begin_row: int) -> int:
+    """Size of a level; the snapshot that began at `begin_row` has undone what was before."""
+    row = cell_at(cells, cell).row
+    return row_lots(f, row) if row > begin_row else 0
+
+
+@kernel
+def level_lots(f: Any, cells: int, side: int, ticks: int, begin_row: int) -> int:
     """Size at a price."""
     cell = cell_of(f, side, ticks)
-    return cell_at(cells, cell).lots if cell >= 0 else 0
-
-
-@kernel
-def apply_row(f: Any, cells: int, e: Any) -> int:
-    """Set the level that a book row names; return its cell, -1 outside the price window."""
-    cell = cell_of(f, e.side, e.price_ticks)
-    if cell >= 0:
-        c = cell_at(cells, cell)
-        c.lots = size_after(e.kind, c.lots, e.size_lots)
-    return cell
-
-
-@kernel
-def clear_levels(f: Any, cells: int) -> None:
-    """A snapshot begins: every level is empty."""
-    for cell in range(2 * f.width):
-        cell_at(cells, cell).lots = 0
+    return cell_lots(f, cells, cell, begin_row) if cell >= 0 else 0
 
 
 @kernel
 def hear_rows(sim: Any, t_ns: int) -> None:
-    """Apply every row that is heard up to `t_ns` to the levels as we know them."""
+    """Take every row that is heard up to `t_ns` into the levels as we know them."""
     f = sim.feed
-    while sim.row < f.n_events:
-        e = event_at(f.events, sim.row)
-        if e.local_ns > t_ns:
-            break
-        if e.kind == DEPTH or e.kind >= ADD:
-            apply_row(f, sim.cells, e)
-            sim.filled = 1
-        elif e.kind == BEGIN and sim.filled:
-            clear_levels(f, sim.cells)
+    while sim.row < f.n_events and event_at(f.events, sim.row).local_ns <= t_ns:
+        cell = int32_at(f.cells, sim.row)
         sim.row += 1
+        if cell >= 0:
+            cell_at(sim.cells, cell).row = sim.row
+        elif cell == BEGIN_CELL:
+            sim.begin = sim.row
 
 
 @kernel
@@ -71,3 +65,23 @@ def pass_book(sim: Any, t_ns: int) -> None:
     while i < f.n_book and book_at(f.book, i).exch_ns <= t_ns:
         i += 1
     sim.x_book = i
+
+
+@kernel
+def rows_until(sim: Any, t_ns: int) -> int:
+    """Number of rows before the first row of the book stream after `t_ns` on the exchange clock, once `pass_book` was there."""
+    f, row = sim.feed, sim.x_row
+    if sim.x_book > 0:
+        row = max(row, book_at(f.book, sim.x_book - 1).row + 1)
+    while row < f.n_events:
+        e = event_at(f.events, row)
+        if e.exch_ns > t_ns and is_book(e.kind):
+            break
+        row += 1
+    return row
+
+
+@kernel
+def is_book(kind: int) -> bool:
+    """Whether rows of this kind keep their order among each other on both clocks."""
+    return kind != TRADE and kind != MARK and kind != FUNDING

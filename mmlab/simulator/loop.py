@@ -69,7 +69,7 @@ def look_deep(p: Array, s: Array, sim: Any, side: int, t_ns: int) -> None:
     hear_rows(sim, t_ns)
     best_ticks, lots = m.bid_ticks if side > 0 else m.ask_ticks, 0
     for i in range(slippage_ticks(p, s) + 1):
-        lots += level_lots(f, sim.cells, side, best_ticks - side * i)
+        lots += level_lots(f, sim.cells, side, best_ticks - side * i, sim.begin)
     set_depth(s, lots)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from mmlab.events import NEVER_NS, NO_PRICE
 from mmlab.kernels.policy import kernel
 from mmlab.simulator.fills import BY_CROSS, BY_QUEUE, BY_THROUGH, fill
-from mmlab.simulator.levels import pass_book
+from mmlab.simulator.levels import pass_book, rows_until
 from mmlab.simulator.queues import next_in_line, pass_rows, refresh_best
 from mmlab.simulator.requests import arrive
 from mmlab.simulator.state import book_at, place_at, print_at
@@ -29,11 +29,11 @@ def pass_to_trade(sim: Any, trade: Any) -> None:
     f = sim.feed
     if f.by_order == 0:
         pass_book(sim, trade.exch_ns - 1)
-        pass_rows(sim, trade.exch_ns - 1, f.n_events)
+        pass_rows(sim, rows_until(sim, trade.exch_ns - 1))
         return
     while sim.x_book < f.n_book and book_at(f.book, sim.x_book).row < trade.row:
         sim.x_book += 1
-    pass_rows(sim, NEVER_NS, trade.row)
+    pass_rows(sim, trade.row)
 
 
 @kernel

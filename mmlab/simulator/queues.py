@@ -10,7 +10,7 @@ l3          those of orders that were there before us are ahead
 =========== ==========================================================================================================
 
 Depth alone never fills, so the exchange takes the feed's rows only when a trade reaches a price of ours, or a request
-arrives. A cell that holds orders of ours says so; other rows cost one store.
+arrives. A cell that holds orders of ours says so; rows at other levels cost one store.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 
 from mmlab.events import NO_PRICE, Kind
 from mmlab.kernels.policy import kernel
-from mmlab.kernels.book import ADD, DEPTH
-from mmlab.simulator.levels import apply_row, cell_of, clear_levels
+from mmlab.kernels.book import BEGIN_CELL, END_CELL
+from mmlab.simulator.levels import cell_lots, cell_of, row_lots
 from mmlab.simulator.state import L3, LOG, NO_ASK, POWER, cell_at, event_at, int32_at, place_at
 
-BEGIN, END, ORDER_CANCEL = int(Kind.SNAPSHOT_BEGIN), int(Kind.SNAPSHOT_END), int(Kind.CANCEL)
+ORDER_CANCEL = int(Kind.CANCEL)
 
 
 @kernel
@@ -53,15 +53,15 @@ def level_changed(sim: Any, w: Any, lots: int) -> None:
 @kernel
 def order_left(sim: Any, w: Any, row: int) -> None:
     """Order by order: a cancellation of somebody who was there before us lets us advance."""
-    e = event_at(sim.feed.events, row)
-    if e.kind == ORDER_CANCEL and int32_at(sim.feed.added, row) <= w.arrived_row:
+    e = event_at(sim.feed.events, row - 1)
+    if e.kind == ORDER_CANCEL and int32_at(sim.feed.added, row - 1) <= w.arrived_row:
         w.ahead_lots = max(0.0, w.ahead_lots - e.size_lots)
 
 
 @kernel
 def cell_changed(sim: Any, cell: int, row: int) -> None:
-    """The row at index `row` changed a level that holds orders of ours."""
-    lots = cell_at(sim.x_cells, cell).lots
+    """A row changed a level that holds orders of ours."""
+    lots = row_lots(sim.feed, row)
     for k in range(sim.n_places):
         w = place_at(sim.places, k)
         if w.live and w.cell == cell:
@@ -71,57 +71,40 @@ def cell_changed(sim: Any, cell: int, row: int) -> None:
 
 
 @kernel
-def pass_rare(sim: Any, e: Any, row: int) -> None:
-    """A row other than DEPTH: order by order, or of a snapshot, after which levels that it does not name are empty."""
-    f, cells = sim.feed, sim.x_cells
-    if e.kind >= ADD:
-        cell = apply_row(f, cells, e)
-        sim.x_filled = 1
-        if cell >= 0 and cell_at(cells, cell).ours:
-            cell_changed(sim, cell, row)
-    elif e.kind == BEGIN and sim.x_filled:
-        clear_levels(f, cells)
-    elif e.kind == END:
-        for k in range(sim.n_places):
-            w = place_at(sim.places, k)
-            if w.live and w.cell >= 0:
-                level_changed(sim, w, cell_at(cells, w.cell).lots)
+def snapshot_ended(sim: Any) -> None:
+    """Levels that a snapshot does not name are empty."""
+    for k in range(sim.n_places):
+        w = place_at(sim.places, k)
+        if w.live and w.cell >= 0:
+            level_changed(sim, w, cell_lots(sim.feed, sim.x_cells, w.cell, sim.x_begin))
 
 
 @kernel
-def pass_rows(sim: Any, t_ns: int, end_row: int) -> None:
-    """Let the exchange take the book rows up to and at `t_ns`, before index `end_row`."""
-    f, cells, row = sim.feed, sim.x_cells, sim.x_row
+def pass_rows(sim: Any, end_row: int) -> None:
+    """Let the exchange take the book rows before index `end_row`."""
+    row, rows, cells = sim.x_row, sim.feed.cells, sim.x_cells
     while row < end_row:
-        e = event_at(f.events, row)
-        kind = e.kind
-        if kind == DEPTH:
-            if e.exch_ns > t_ns:
-                break
-            cell = cell_of(f, e.side, e.price_ticks)
-            if cell >= 0:
-                c = cell_at(cells, cell)
-                c.lots = e.size_lots
-                if c.ours:
-                    cell_changed(sim, cell, row)
-        elif kind >= ADD or kind == BEGIN or kind == END:
-            if e.exch_ns > t_ns:
-                break
-            pass_rare(sim, e, row)
+        cell = int32_at(rows, row)
         row += 1
+        if cell >= 0:
+            c = cell_at(cells, cell)
+            c.row = row
+            if c.ours:
+                cell_changed(sim, cell, row)
+        elif cell == BEGIN_CELL:
+            sim.x_begin = row
+        elif cell == END_CELL:
+            snapshot_ended(sim)
     sim.x_row = row
-    sim.x_filled |= row > 0
 
 
 @kernel
 def join(sim: Any, w: Any) -> None:
     """Put order `w` at the end of the queue at its price."""
-    w.cell = cell_of(sim.feed, w.side, w.at_ticks)
-    w.level_lots = 0
+    w.cell, w.level_lots = cell_of(sim.feed, w.side, w.at_ticks), 0
     if w.cell >= 0:
-        c = cell_at(sim.x_cells, w.cell)
-        c.ours += 1
-        w.level_lots = c.lots
+        cell_at(sim.x_cells, w.cell).ours += 1
+        w.level_lots = cell_lots(sim.feed, sim.x_cells, w.cell, sim.x_begin)
     w.ahead_lots, w.traded_lots, w.arrived_row = float(w.level_lots), 0, sim.x_row
     sim.arrivals += 1
     w.priority = sim.arrivals

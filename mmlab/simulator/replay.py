@@ -167,7 +167,7 @@ def _address(array: Array) -> int:
 def _first_sim(tape: Tape, params: Array, delays: tuple[Array, Array]) -> tuple[Array, dict[str, Array]]:
     """A `SIM` row at the start of the feed, and the arrays it points to, which must outlive it."""
     rungs = MAX_RUNGS if params["quoting"]["model"][0] == QUOTER else max(1, int(params["quoting"]["rungs"][0]))
-    tables = {name: getattr(tape, name) for name in ("events", "book", "prints", "others", "added")}
+    tables = {name: getattr(tape, name) for name in ("events", "book", "prints", "others", "cells", "after", "added")}
     width = tape.high_ticks - tape.low_ticks + 1
     kept = {
         "params": params.copy(), "state": new_state(), "wanted": records(np.zeros(2 * MAX_RUNGS + 1, TARGET)),

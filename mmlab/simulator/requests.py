@@ -7,7 +7,7 @@ from typing import Any
 from mmlab.events import NEVER_NS, NO_PRICE, OrderReason, TargetFlag
 from mmlab.kernels.policy import kernel
 from mmlab.simulator.fills import BY_TAKER, NO_REASON, answer, fill
-from mmlab.simulator.levels import cell_of, level_lots, pass_book
+from mmlab.simulator.levels import cell_of, level_lots, pass_book, rows_until
 from mmlab.simulator.queues import join, leave, pass_rows, refresh_best
 from mmlab.simulator.state import (
     ACCEPTED,
@@ -108,7 +108,7 @@ def enter(q: Any, sim: Any, w: Any, k: int, t_ns: int, ticks: int, lots: int, ki
         answer(sim, w, k, t_ns, REJECTED, NO_POSITION if room_lots <= 0 else WOULD_CROSS, ticks, lots, -1)
         return
     w.live = 1
-    pass_rows(sim, t_ns, sim.feed.n_events)
+    pass_rows(sim, rows_until(sim, t_ns))
     answer(sim, w, k, t_ns, kind, NO_REASON, ticks, w.done_lots + w.leaves_lots, -1)
     if crosses:
         take(q, sim, w, k, t_ns, opposite)
@@ -146,7 +146,7 @@ def take(q: Any, sim: Any, w: Any, k: int, t_ns: int, best_ticks: int) -> None:
     while w.live and w.side * (w.at_ticks - ticks) >= 0 and levels < MAX_LEVELS_TAKEN:
         if cell_of(f, -w.side, ticks) < 0:
             break
-        lots = min(w.leaves_lots, level_lots(f, sim.x_cells, -w.side, ticks))
+        lots = min(w.leaves_lots, level_lots(f, sim.x_cells, -w.side, ticks, sim.x_begin))
         if lots > 0:
             fill(q, sim, w, k, t_ns, ticks, lots, BY_TAKER)
             levels += 1

@@ -40,7 +40,7 @@ WORKING = np.dtype(
 """A place for one order. ``state`` is PLANNED while it is free. ``request_lots``: total size asked for. At the exchange:
 ``leaves_lots`` to be filled, ``done_lots`` filled; ``level_lots`` is its level's size after the last change, and
 ``traded_lots`` what traded at the price since; ``arrived_row`` is
-the first row after its arrival, ``cell`` that of its level, -1 while it does not rest."""
+the number of rows before its arrival, ``cell`` that of its level, -1 while it does not rest."""
 
 ANSWER = np.dtype(
     [
@@ -53,13 +53,13 @@ ANSWER = np.dtype(
 FEED_TABLES = np.dtype(
     [
         ("events", "i8"), ("n_events", "i8"), ("book", "i8"), ("n_book", "i8"), ("prints", "i8"), ("n_prints", "i8"),
-        ("others", "i8"), ("n_others", "i8"), ("added", "i8"), ("by_order", "i8"), ("low_ticks", "i8"),
+        ("others", "i8"), ("n_others", "i8"), ("cells", "i8"), ("after", "i8"), ("added", "i8"), ("by_order", "i8"), ("low_ticks", "i8"),
         ("high_ticks", "i8"), ("width", "i8"),
     ], align=True,
 )  # fmt: skip
 """Addresses of a `Tape`'s tables, and its price window."""
-CELL = np.dtype([("lots", "i8"), ("ours", "i8")], align=True)
-"""A price level: its size, and how many live orders of ours are at it."""
+CELL = np.dtype([("row", "i4"), ("ours", "i4")], align=True)
+"""A price level: the last row that named it, plus 1, and how many live orders of ours are at it."""
 
 OUT_DTYPES = {
     "fills": FILL,
@@ -84,11 +84,11 @@ SIM = np.dtype(
         ("queue", "i8"), ("exponent", "f8"), ("partial", "i8"), ("cross", "i8"), ("through_only", "i8"),
         ("started_ns", "i8"), ("end_ns", "i8"),
         # exchange clock: next of each stream, and when the first of them is due
-        ("x_print", "i8"), ("x_book", "i8"), ("x_row", "i8"), ("x_due_ns", "i8"), ("x_cells", "i8"), ("x_filled", "i8"),
+        ("x_print", "i8"), ("x_book", "i8"), ("x_row", "i8"), ("x_due_ns", "i8"), ("x_cells", "i8"), ("x_begin", "i8"),
         ("request_ns", "i8"), ("live", "i8", (2,)), ("best_ticks", "i8", (2,)),
         ("position_lots", "i8"), ("arrivals", "i8"), ("hits", "i8"), ("hit_ns", "i8", (2,)), ("hit_id", "i8", (2,)),
         # local clock
-        ("print", "i8"), ("book", "i8"), ("other", "i8"), ("row", "i8"), ("cells", "i8"), ("filled", "i8"),
+        ("print", "i8"), ("book", "i8"), ("other", "i8"), ("row", "i8"), ("cells", "i8"), ("begin", "i8"),
         ("known_lots", "i8"), ("clients", "i8"), ("requests", "i8"), ("decided_ns", "i8"), ("grid_ns", "i8"),
         ("metric_ns", "i8"),
         # messages, per side: latencies used up, time of the last one, answers not heard yet
