@@ -111,6 +111,8 @@ class Driver:
     quoter: Callable[..., int] | None = None
     held: bool = False
     start: float = 0.0
+    watch: Callable[[Driver, Decision], None] | None = None
+    """Called after every decision."""
 
     def __post_init__(self) -> None:
         params, self.notes = resolve(self.config, self.instrument, self.warmup)
@@ -288,6 +290,8 @@ class Driver:
         level = int(self.s["ladder"]["level"][0])
         decision = Decision(self.t, orders, reasons, self.position, level)
         self.decisions.append(decision)
+        if self.watch is not None:
+            self.watch(self, decision)
         for order in orders:
             if order.rung < 0:
                 self.exit = order
