@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mmlab.errors import ConfigError
 from mmlab.events import MAX_RUNGS
+from mmlab.explain import explain, unknown
 from mmlab.params import MAX_LEVELS
 
 
@@ -24,10 +26,24 @@ def _number(default: float | None, low: float, high: float, unit: str, text: str
     return Field(default=default, ge=low, le=high, description=text, json_schema_extra={"unit": unit})
 
 
+def _below(section: BaseModel, high: str, low: str) -> str | None:
+    """A complaint if the first field is below the second."""
+    a, b = getattr(section, high), getattr(section, low)
+    return f"{high} = {a} is below {low} = {b}" if a < b else None
+
+
+def _unless(section: Any, *wrong: str | bool | None) -> Any:
+    """The section, unless there is a complaint; all of them are raised together."""
+    complaints = [complaint for complaint in wrong if isinstance(complaint, str)]
+    if complaints:
+        raise ValueError("; ".join(complaints))
+    return section
+
+
 class Section(BaseModel):
     """Base of every section: immutable, unknown names refused, no silent NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
 
 class Strategy(Section):
@@ -73,15 +89,18 @@ class Strategy(Section):
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        if len(self.rung_size_multipliers) not in (1, self.rungs):
-            raise ValueError(
-                f"rung_size_multipliers has {len(self.rung_size_multipliers)} values: "
-                f"give 1, or one a rung ({self.rungs})"
-            )
-        for floor in ("min_spread_bps", "min_edge_bps"):
-            if (getattr(self, floor) or 0.0) > self.max_spread_bps:
-                raise ValueError(f"{floor} = {getattr(self, floor)} is above max_spread_bps = {self.max_spread_bps}")
-        return self
+        n = len(self.rung_size_multipliers)
+        return _unless(
+            self,
+            *(
+                f"{floor} = {getattr(self, floor)} is above max_spread_bps = {self.max_spread_bps}"
+                for floor in ("min_spread_bps", "min_edge_bps")
+                if (getattr(self, floor) or 0.0) > self.max_spread_bps
+            ),
+            n not in (1, self.rungs) and f"rung_size_multipliers has {n} values: give 1, or one a rung ({self.rungs})",
+            self.warmup_max_s < self.warmup_s
+            and f"warmup_max_s = {self.warmup_max_s} is below warmup_s = {self.warmup_s}",
+        )
 
 
 class Ladder(Section):
@@ -113,19 +132,20 @@ class Ladder(Section):
     @model_validator(mode="after")
     def _together(self) -> Self:
         n = len(self.thresholds)
-        if not 1 <= n <= MAX_LEVELS:
-            raise ValueError(f"thresholds has {n} levels: 1 to {MAX_LEVELS} are possible")
-        for name in ("offset_ticks", "offset_bps", "size_multipliers"):
-            if len(getattr(self, name)) != n:
-                raise ValueError(f"{name} has {len(getattr(self, name))} values, thresholds {n}: they must agree")
-        if any(b <= a for a, b in zip(self.thresholds, self.thresholds[1:], strict=False)):
-            raise ValueError(f"thresholds {self.thresholds} must rise")
-        if self.hysteresis >= self.thresholds[0]:
-            raise ValueError(
-                f"hysteresis {self.hysteresis} must be below the first threshold {self.thresholds[0]}, "
-                "or level 1 is never left"
-            )
-        return self
+        return _unless(
+            self,
+            not 1 <= n <= MAX_LEVELS and f"thresholds has {n} levels: 1 to {MAX_LEVELS} are possible",
+            *(
+                f"{name} has {len(getattr(self, name))} values, thresholds {n}: they must agree"
+                for name in ("offset_ticks", "offset_bps", "size_multipliers")
+                if len(getattr(self, name)) != n
+            ),
+            any(b <= a for a, b in pairwise(self.thresholds)) and f"thresholds = {self.thresholds} must rise",
+            n > 0
+            and self.hysteresis >= self.thresholds[0]
+            and f"hysteresis = {self.hysteresis} must be below the first threshold {self.thresholds[0]},"
+            " or level 1 is never left",
+        )
 
 
 class FlipGate(Section):
@@ -151,11 +171,11 @@ class FlipGate(Section):
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        if self.hard_threshold < self.threshold:
-            raise ValueError(f"hard_threshold {self.hard_threshold} is below threshold {self.threshold}")
-        if self.pause_max_ms < self.pause_ms:
-            raise ValueError(f"pause_max_ms {self.pause_max_ms} is below pause_ms {self.pause_ms}")
-        return self
+        return _unless(
+            self,
+            _below(self, "hard_threshold", "threshold"),
+            _below(self, "pause_max_ms", "pause_ms"),
+        )
 
 
 class AgeExit(Section):
@@ -172,7 +192,7 @@ class AgeExit(Section):
     depth_fraction: float = _number(0.25, 0.001, 1, "", "most of the visible size within max_slippage")
     max_slippage_ticks: float = _number(5.0, 0, 1e6, "ticks", "depth counted, and the IOC's limit")
     max_slippage_bps: float = _number(0.0, 0, 1e4, "bps", "twin of max_slippage_ticks; the larger holds")
-    cooldown_ms: float = _number(2000.0, 0, 3.6e6, "ms", "between exits")
+    cooldown_ms: float = _number(2000.0, 1, 3.6e6, "ms", "between exits")
     exit_budget_bps: float = _number(5.0, 0, 1e4, "bps/h", "hourly taker cost, of max position notional")
 
 
@@ -188,11 +208,7 @@ class Cooldown(Section):
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        if self.max_ms < self.min_ms:
-            raise ValueError(f"max_ms {self.max_ms} is below min_ms {self.min_ms}")
-        if self.pause_max_ms < self.pause_ms:
-            raise ValueError(f"pause_max_ms {self.pause_max_ms} is below pause_ms {self.pause_ms}")
-        return self
+        return _unless(self, _below(self, "max_ms", "min_ms"), _below(self, "pause_max_ms", "pause_ms"))
 
 
 class Gates(Section):
@@ -215,6 +231,10 @@ class ToxicSide(Section):
     pause_s: float = _number(2.0, 0.001, 86400, "s", "first pull")
     pause_max_s: float = _number(5.0, 0.001, 86400, "s", "pull after doublings")
 
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        return _unless(self, _below(self, "pause_max_s", "pause_s"), _below(self, "window", "min_n"))
+
 
 class FillBurst(Section):
     """Fills of one side come too fast: pause it."""
@@ -225,6 +245,10 @@ class FillBurst(Section):
     min_n: int = _number(20, 1, 200, "", "least samples")
     pause_s: float = _number(0.5, 0.001, 86400, "s", "first pause")
     pause_max_s: float = _number(1.0, 0.001, 86400, "s", "pause after doublings")
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        return _unless(self, _below(self, "pause_max_s", "pause_s"))
 
 
 class Losing(Section):
@@ -259,13 +283,14 @@ class VolatilitySwitch(Section):
     enabled: bool = Field(True, description="use this switch")
     ratio: float = _number(3.0, 1, 1000, "", "sigma / median above this trips")
     rearm_ratio: float = _number(2.0, 0.1, 1000, "", "below this for fresh_s re-arms")
-    min_s: float = _number(300.0, 1, 86400, "s", "history of sigma before the switch works")
+    min_s: float = _number(300.0, 1, 1800, "s", "history of sigma before the switch works")
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        if self.rearm_ratio >= self.ratio:
-            raise ValueError(f"rearm_ratio {self.rearm_ratio} must be below ratio {self.ratio}")
-        return self
+        return _unless(
+            self,
+            self.rearm_ratio >= self.ratio and f"rearm_ratio = {self.rearm_ratio} is not below ratio = {self.ratio}",
+        )
 
 
 class Stale(Section):
@@ -358,7 +383,7 @@ class Config(Section):
         try:
             super().__init__(**sections)
         except ValidationError as error:
-            raise ConfigError(_explain(error)) from None
+            raise ConfigError(explain(error, Config, _names(Config))) from None
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
@@ -376,7 +401,7 @@ class Config(Section):
     def with_(self, **changes: Any) -> Config:
         """A copy with changes given by dotted name, for example ``with_(**{"ladder.hysteresis": 0.1})``."""
         data = self.model_dump()
-        unknown = []
+        wrong = []
         for name, value in changes.items():
             *parents, leaf = name.split(".")
             node: Any = data
@@ -385,9 +410,9 @@ class Config(Section):
             if isinstance(node, dict) and (leaf in node):
                 node[leaf] = value.model_dump() if isinstance(value, BaseModel) else value
             else:
-                unknown.append(f"{name} = {value!r}: no such parameter")
-        if unknown:
-            raise ConfigError("; ".join(unknown))
+                wrong.append(unknown(name, value, _names(Config)))
+        if wrong:
+            raise ConfigError("; ".join(wrong))
         return Config(**data)
 
     def to_toml(self) -> str:
@@ -425,14 +450,11 @@ def _flatten(node: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
     return items
 
 
-def _explain(error: ValidationError) -> str:
-    """Every wrong field, its value and what is allowed, in one line."""
-    lines = []
-    for item in error.errors():
-        name = ".".join(str(part) for part in item["loc"]) or "config"
-        if item["type"] == "extra_forbidden":
-            lines.append(f"{name}: no such parameter")
-            continue
-        given = "" if isinstance(item["input"], (dict, BaseModel)) else f" = {item['input']!r}"
-        lines.append(f"{name}{given}: {item['msg'].removeprefix('Value error, ')}")
-    return "; ".join(lines)
+def _names(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every section and parameter, dotted."""
+    names: list[str] = []
+    for name, field in model.model_fields.items():
+        names.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += _names(field.annotation, f"{prefix}{name}.")
+    return names

@@ -116,13 +116,16 @@ def resolve(config: Config, instrument: Instrument, warmup: WarmUp) -> tuple[np.
     """
     params = np.zeros(1, PARAMS)
     notes: list[str] = []
-    lots = _order_lots(config, instrument, warmup)
+    wrong: list[str] = []
+    lots = _order_lots(config, instrument, warmup, wrong)
     _fill(params["instrument"], _instrument(instrument))
-    _fill(params["quoting"], _quoting(config, instrument, warmup, lots, notes))
+    _fill(params["quoting"], _quoting(config, instrument, warmup, lots, notes, wrong))
     _fill(params["ladder"], _ladder(config))
     _fill(params["flip"], _flip(config, warmup, notes))
     _fill(params["cooldown"], _cooldown(config))
-    risk = _risk(config, instrument, warmup, lots)
+    risk = _risk(config, instrument, warmup, lots, wrong)
+    if wrong:
+        raise ConfigError("; ".join(wrong))
     limit_notional = instrument.notional(max(risk["max_long_lots"], risk["max_short_lots"]), warmup.mid)
     limit_money = limit_notional / warmup.mid if instrument.inverse else limit_notional
     _fill(params["age_exit"], _age_exit(config, instrument, warmup, limit_money))
@@ -159,13 +162,13 @@ def _fill(row: np.ndarray[Any, Any], values: Mapping[str, Any]) -> None:
             row[name] = value
 
 
-def _order_lots(config: Config, instrument: Instrument, warmup: WarmUp) -> int:
+def _order_lots(config: Config, instrument: Instrument, warmup: WarmUp, wrong: list[str]) -> int:
     if config.strategy.order_size is None:
         return default_order_lots(config, instrument, warmup.mid)
     lots = instrument.to_lots(config.strategy.order_size)
     if lots < instrument.min_lots(warmup.mid):
         least = instrument.to_size(instrument.min_lots(warmup.mid))
-        raise ConfigError(
+        wrong.append(
             f"strategy.order_size = {config.strategy.order_size}: below the least order of {instrument.symbol},"
             f" which is {least} at {warmup.mid}"
         )
@@ -185,13 +188,15 @@ def _instrument(instrument: Instrument) -> dict[str, Any]:
     }
 
 
-def _quoting(config: Config, instrument: Instrument, warmup: WarmUp, lots: int, notes: list[str]) -> dict[str, Any]:
+def _quoting(
+    config: Config, instrument: Instrument, warmup: WarmUp, lots: int, notes: list[str], wrong: list[str]
+) -> dict[str, Any]:
     s = config.strategy
     floor = max(s.min_spread_bps or 0.0, s.min_edge_bps + 2 * instrument.maker_fee_bps)
     if s.min_spread_bps is None:
         floor = max(floor, min(default_floor_bps(config, warmup), s.max_spread_bps))
     if floor > s.max_spread_bps:
-        raise ConfigError(
+        wrong.append(
             f"strategy.max_spread_bps = {s.max_spread_bps}: below the floor of {floor} bps that min_spread_bps,"
             f" min_edge_bps and two maker fees of {instrument.maker_fee_bps} bps make"
         )
@@ -201,7 +206,7 @@ def _quoting(config: Config, instrument: Instrument, warmup: WarmUp, lots: int, 
         f"rung {rung}, ladder level {level}: {math.floor(lots * m * ladder)} lots are below the least order of {least}"
         " and will not be quoted"
         for rung, m in enumerate(multipliers)
-        for level, ladder in enumerate((1.0, *config.ladder.size_multipliers))
+        for level, ladder in enumerate((1.0, *(config.ladder.size_multipliers if config.ladder.enabled else ())))
         if math.floor(lots * m * ladder + 1e-9) < least
     ]
     return {
@@ -308,6 +313,7 @@ def _kill(config: Config, instrument: Instrument, warmup: WarmUp, lots: int, lim
     kill = config.kill
     order_notional = instrument.notional(lots, warmup.mid)
     most = 10 * 0.01 * limit_notional
+    p99_ns = 0.0 if math.isnan(warmup.p99_interval_ns) else warmup.p99_interval_ns
     max_loss, max_drawdown = kill.loss.max_loss_quote, kill.drawdown.max_drawdown_quote
     return {
         "observe": kill.mode == "observe",
@@ -344,19 +350,20 @@ def _kill(config: Config, instrument: Instrument, warmup: WarmUp, lots: int, lim
         "vol_rearm_ratio": kill.volatility.rearm_ratio,
         "vol_min_ns": _ns(kill.volatility.min_s),
         "stale": kill.stale.enabled,
-        "stale_ns": max(_ns(kill.stale.max_age_s), round(kill.stale.interval_multiple * warmup.p99_interval_ns)),
+        "stale_ns": max(_ns(kill.stale.max_age_s), math.ceil(kill.stale.interval_multiple * p99_ns)),
         "mark": kill.mark.enabled and warmup.has_mark,
         "mark_bps": kill.mark.max_distance_bps,
         "halt_ns": _ns(kill.losing.halt_s),
     }
 
 
-def _risk(config: Config, instrument: Instrument, warmup: WarmUp, lots: int) -> dict[str, Any]:
-    risk = config.risk
+def _risk(config: Config, instrument: Instrument, warmup: WarmUp, lots: int, wrong: list[str]) -> dict[str, Any]:
+    risk, rungs = config.risk, config.strategy.rungs
     offset = 0
-    if risk.inventory == "portfolio":
-        if risk.portfolio_total is None:
-            raise ConfigError("risk.portfolio_total: needed when risk.inventory = 'portfolio'")
+    if risk.inventory == "portfolio" and risk.portfolio_total is None:
+        wrong.append("risk.portfolio_total: needed when risk.inventory = 'portfolio'")
+        both = (lots, lots)
+    elif risk.inventory == "portfolio" and risk.portfolio_total is not None:
         total = instrument.to_lots(risk.portfolio_total)
         target = risk.target_pct * total
         start = target if risk.portfolio_start is None else instrument.to_lots(risk.portfolio_start)
@@ -370,22 +377,25 @@ def _risk(config: Config, instrument: Instrument, warmup: WarmUp, lots: int) -> 
         for limit, given in zip(both, (risk.max_long, risk.max_short), strict=True)
     ]
     hard = round(1.25 * max(limits)) if risk.hard_limit is None else instrument.to_lots(risk.hard_limit)
-    wrong = [
+    wrong += [
         f"risk.{name} = {instrument.to_size(limit)}: below one order of {instrument.to_size(lots)}"
         for name, limit in zip(("max_long", "max_short"), limits, strict=True)
         if limit < lots
     ]
     if hard < max(limits):
         wrong.append(f"risk.hard_limit = {risk.hard_limit}: below the position limit {instrument.to_size(max(limits))}")
-    if wrong:
-        raise ConfigError("; ".join(wrong))
+    if risk.max_live_orders is not None and risk.max_live_orders < 2 * rungs:
+        wrong.append(f"risk.max_live_orders = {risk.max_live_orders}: below {2 * rungs}, one order a rung and side")
+    largest = instrument.notional(lots, warmup.mid) * max(config.strategy.rung_size_multipliers)
+    if risk.max_order_notional is not None and risk.max_order_notional < largest:
+        wrong.append(f"risk.max_order_notional = {risk.max_order_notional}: below the largest order, {largest:g}")
     return {
         "max_long_lots": limits[0],
         "max_short_lots": limits[1],
         "hard_lots": hard,
         "offset_lots": offset,
         "flat_band": risk.flat_band,
-        "max_live_orders": 4 * config.strategy.rungs + 4 if risk.max_live_orders is None else risk.max_live_orders,
+        "max_live_orders": 4 * rungs + 4 if risk.max_live_orders is None else risk.max_live_orders,
         "max_order_notional": math.inf if risk.max_order_notional is None else risk.max_order_notional,
         "max_messages": NEVER_NS if risk.max_messages_per_min is None else risk.max_messages_per_min,
         "collar_bps": risk.collar_bps,
