@@ -21,14 +21,30 @@ DEPTH, TRADE, BEGIN, END, GAP = (
     int(Kind.DEPTH), int(Kind.TRADE), int(Kind.SNAPSHOT_BEGIN), int(Kind.SNAPSHOT_END), int(Kind.GAP)
 )  # fmt: skip
 ADD, CANCEL, EXECUTE = int(Kind.ADD), int(Kind.CANCEL), int(Kind.EXECUTE)
+MARK, FUNDING = int(Kind.MARK), int(Kind.FUNDING)
 Array = np.ndarray[Any, Any]
 
+STEP = np.dtype([("cell", "i4"), ("lots", "i4")], align=True)
+"""What a row does to the levels, in 8 bytes: the cell of the level it names, and the level's size after it."""
 NO_CELL, BEGIN_CELL, END_CELL = -1, -2, -3
 """What a row names instead of a level: nothing (or a level outside the window), a snapshot's begin, its end."""
+MAX_LOTS, LARGE = 2**31 - 1, -1
+"""Largest size of a `STEP`; a larger one is `LARGE` there, and has to be looked up in the feed."""
+BLOCK_BITS = 3
+"""Rows are grouped by 8 to be found by time."""
 PRINT = np.dtype(
-    [("exch_ns", "i8"), ("local_ns", "i8"), ("row", "i8"), ("price_ticks", "i8"), ("signed_lots", "i8")], align=True
+    [
+        ("exch_ns", "i8"),
+        ("local_ns", "i8"),
+        ("row", "i8"),
+        ("end_row", "i8"),
+        ("price_ticks", "i8"),
+        ("signed_lots", "i8"),
+    ],
+    align=True,
 )
-"""A trade (TRADE or EXECUTE row): ``signed_lots`` > 0 when the aggressor bought."""
+"""A trade (TRADE or EXECUTE row): ``signed_lots`` > 0 when the aggressor bought; ``end_row`` is the first row of the book
+that the exchange takes after it."""
 
 
 @kernel
@@ -70,12 +86,25 @@ def same_message(a: Any, b: Any) -> bool:
 
 
 @kernel
-def write_print(out: Array, n: int, e: Any, row: int, aggressor: int) -> None:
+def is_book(kind: int) -> bool:
+    """Whether rows of this kind belong to the book's stream, and so keep their order on both clocks."""
+    return kind != TRADE and kind != MARK and kind != FUNDING
+
+
+@kernel
+def first_book_row(events: Array, row: int, exch_ns: int) -> int:
+    """First row of the book at or after `row` that is not before `exch_ns` on the exchange's clock."""
+    while row < events.size and not (is_book(events[row].kind) and events[row].exch_ns >= exch_ns):
+        row += 1
+    return row
+
+
+@kernel
+def write_print(out: Array, n: int, e: Any, row: int, end_row: int, aggressor: int) -> None:
     """Write one `PRINT` row."""
     r = out[n]
-    r.exch_ns, r.local_ns, r.row, r.price_ticks, r.signed_lots = (
-        e.exch_ns, e.local_ns, row, e.price_ticks, aggressor * e.size_lots
-    )  # fmt: skip
+    r.exch_ns, r.local_ns, r.row, r.end_row = e.exch_ns, e.local_ns, row, end_row
+    r.price_ticks, r.signed_lots = e.price_ticks, aggressor * e.size_lots
 
 
 @kernel
@@ -88,16 +117,9 @@ def size_after(kind: int, before: int, lots: int) -> int:
 
 @kernel
 def read_feed(
-    events: Array,
-    low: int,
-    high: int,
-    levels: Array,
-    out: Array,
-    prints: Array,
-    others: Array,
-    cells: Array,
-    after: Array,
-) -> int:
+    events: Array, low: int, high: int, by_order: bool, levels: Array, out: Array, prints: Array, others: Array,
+    steps: Array, times: Array,
+) -> int:  # fmt: skip
     """Read a feed once: write one `BOOK` row a venue message that changed the best quotes and return their number.
 
     Parameters
@@ -105,34 +127,43 @@ def read_feed(
     events : EVENT[n]
     low, high : int
         Price window in ticks.
+    by_order : bool
+        Whether the feed is order by order: then its own order holds on both clocks.
     levels : i8[2, high - low + 1]
         Zeroed; bids in row 0.
     out : BOOK[n]
     prints, others : PRINT[], i8[]
         Trades, and rows that are neither trades nor levels.
-    cells : i4[n]
-        For each row the cell of its level (asks follow the bids), `NO_CELL`, `BEGIN_CELL` or `END_CELL`.
-    after : i8[n] or i8[0]
-        Size of the level after each row; wanted for order-by-order feeds only.
+    steps : STEP[n]
+        What each row does to the levels; the cells of asks follow those of bids.
+    times : i8[n / 8, rounded up]
+        Latest exchange time of the book's stream up to the end of each block of 8 rows.
 
     Notes
     -----
-    `prints`, `others` and `cells` may be empty all three; then only `out` is written.
+    `prints`, `others`, `steps` and `times` may be empty, all four; then only `out` is written.
     """
-    n, width, full = 0, levels.shape[1], cells.size > 0
+    n, width, full = 0, levels.shape[1], steps.size > 0
     base = np.array([high, -low])
     best = np.array([width, width])  # cell of the best level, bid and ask; width: the side is empty
     usable, in_snapshot, touched, empty = True, False, False, True
-    n_prints, n_others = 0, 0
+    n_prints, n_others, end_row, book_ns = 0, 0, 0, NO_PRICE
     bid, ask, bid_lots, ask_lots, valid = NO_PRICE, NO_PRICE, 0, 0, 0
     for i in range(events.size):
         e = events[i]
         kind = e.kind
         if full:
-            cells[i] = NO_CELL
+            steps[i].cell = NO_CELL
+            if is_book(kind):
+                book_ns = e.exch_ns
+            times[i >> BLOCK_BITS] = book_ns
         if kind == TRADE:
             if full:
-                write_print(prints, n_prints, e, i, e.side)
+                # at equal time the trade comes first; a trade that is heard late lies behind rows read already
+                end_row = (
+                    i + 1 if by_order else first_book_row(events, i if e.exch_ns > book_ns else end_row, e.exch_ns)
+                )
+                write_print(prints, n_prints, e, i, end_row, e.side)
                 n_prints += 1
             continue
         if kind == DEPTH or kind >= ADD:
@@ -143,9 +174,9 @@ def read_feed(
                 levels[s, x] = size
                 empty = False
                 if full:
-                    cells[i] = x + s * width
-                    if after.size:
-                        after[i] = size
+                    step = steps[i]
+                    step.cell = x + s * width
+                    step.lots = size if size <= MAX_LOTS else LARGE
                 if x <= best[s]:
                     touched = True
                     if size > 0:
@@ -155,7 +186,7 @@ def read_feed(
                             x += 1
                         best[s] = x
             if kind == EXECUTE and full:
-                write_print(prints, n_prints, e, i, -e.side)
+                write_print(prints, n_prints, e, i, i, -e.side)
                 n_prints += 1
             if in_snapshot or not touched or (i + 1 < events.size and same_message(e, events[i + 1])):
                 continue
@@ -163,7 +194,7 @@ def read_feed(
             if full:
                 others[n_others] = i
                 n_others += 1
-                cells[i] = BEGIN_CELL if kind == BEGIN else (END_CELL if kind == END else NO_CELL)
+                steps[i].cell = BEGIN_CELL if kind == BEGIN else (END_CELL if kind == END else NO_CELL)
             if kind == BEGIN:
                 if not empty:
                     levels[:] = 0
@@ -218,10 +249,9 @@ def book_table(events: Array) -> Array:
     ndarray of BOOK, shape (m,)
     """
     events = frozen(events)
-    low, high, *_ = survey(events)
+    low, high, _, _, by_order = survey(events)
     out = np.empty(events.size, BOOK)  # only what is written costs memory
-    levels = np.zeros((2, high - low + 1), np.int64)
-    none = np.empty(0, np.int64)
-    prints, cells = records(np.empty(0, PRINT)), np.empty(0, np.int32)
-    n = read_feed(events, low, high, levels, records(out), prints, none, cells, none)
+    levels, none = np.zeros((2, high - low + 1), np.int64), np.empty(0, np.int64)
+    prints, steps = records(np.empty(0, PRINT)), records(np.empty(0, STEP))
+    n = read_feed(events, low, high, by_order, levels, records(out), prints, none, steps, none)
     return out[:n]

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmlab.events import Kind
-from mmlab.kernels.book import BEGIN_CELL, TRADE
+from mmlab.kernels.book import BEGIN_CELL, BLOCK_BITS, LARGE, is_book
 from mmlab.kernels.policy import kernel
-from mmlab.simulator.state import book_at, cell_at, event_at, int32_at, int64_at
-
-MARK, FUNDING = int(Kind.MARK), int(Kind.FUNDING)
+from mmlab.simulator.state import book_at, cell_at, event_at, int64_at, step_at
 
 
 @kernel
@@ -28,7 +25,8 @@ def cell_of(f: Any, side: int, ticks: int) -> int:
 @kernel
 def row_lots(f: Any, row: int) -> int:
     """Size of a level after one of its rows."""
-    return int64_at(f.after, row - 1) if f.by_order else event_at(f.events, row - 1).size_lots
+    lots = step_at(f.steps, row - 1).lots
+    return lots if lots != LARGE else event_at(f.events, row - 1).size_lots
 
 
 @kernel
@@ -50,7 +48,7 @@ def hear_rows(sim: Any, t_ns: int) -> None:
     """Take every row that is heard up to `t_ns` into the levels as we know them."""
     f = sim.feed
     while sim.row < f.n_events and event_at(f.events, sim.row).local_ns <= t_ns:
-        cell = int32_at(f.cells, sim.row)
+        cell = step_at(f.steps, sim.row).cell
         sim.row += 1
         if cell >= 0:
             cell_at(sim.cells, cell).row = sim.row
@@ -68,20 +66,25 @@ def pass_book(sim: Any, t_ns: int) -> None:
 
 
 @kernel
+def pass_book_rows(sim: Any, end_row: int) -> None:
+    """Let the exchange take every change of the best quotes before index `end_row`."""
+    f, i = sim.feed, sim.x_book
+    while i < f.n_book and book_at(f.book, i).row < end_row:
+        i += 1
+    sim.x_book = i
+
+
+@kernel
 def rows_until(sim: Any, t_ns: int) -> int:
-    """Number of rows before the first row of the book stream after `t_ns` on the exchange clock, once `pass_book` was there."""
+    """Number of rows before the first row of the book after `t_ns` on the exchange's clock. Times never fall."""
     f, row = sim.feed, sim.x_row
-    if sim.x_book > 0:
-        row = max(row, book_at(f.book, sim.x_book - 1).row + 1)
+    block, blocks = row >> BLOCK_BITS, (f.n_events >> BLOCK_BITS) + 1
+    while block < blocks and int64_at(f.times, block) <= t_ns:
+        block += 1
+    row = max(row, block << BLOCK_BITS)
     while row < f.n_events:
         e = event_at(f.events, row)
         if e.exch_ns > t_ns and is_book(e.kind):
             break
         row += 1
     return row
-
-
-@kernel
-def is_book(kind: int) -> bool:
-    """Whether rows of this kind keep their order among each other on both clocks."""
-    return kind != TRADE and kind != MARK and kind != FUNDING

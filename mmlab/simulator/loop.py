@@ -142,9 +142,11 @@ def run_replay(sims: Array, targets: Array, quoter: Any, record: bool) -> int:
     p, s = params_at(sim.params), state_at(sim.state)
     q, step_ns = p[0], p[0].execution.step_ns
     print_ns, book_ns, other_ns = heard_print_ns(sim), heard_book_ns(sim), heard_other_ns(sim)
+    written = True
     while True:
-        if not has_room(sim):
+        if written and not has_room(sim):
             return GROW
+        written = False
         timer_ns = sim.grid_ns if step_ns > 0 else max(next_deadline(p, s), sim.decided_ns + 1)
         t_ns = min(min(min(print_ns, book_ns), min(other_ns, timer_ns)), min(sim.answer_ns, sim.end_ns + 1))
         if sim.x_due_ns <= t_ns:
@@ -153,6 +155,7 @@ def run_replay(sims: Array, targets: Array, quoter: Any, record: bool) -> int:
                 return GROW
         if t_ns > sim.metric_ns:
             write_metrics(p, s, sim)
+            written = True
             continue
         if t_ns > sim.end_ns:
             return finish(p, s, sim)
@@ -173,10 +176,13 @@ def run_replay(sims: Array, targets: Array, quoter: Any, record: bool) -> int:
         if sim.answer_ns == t_ns:
             hear_all(p, s, sim, t_ns)
             orders_changed(p, s, sim, t_ns)
+            written = True
         if is_due(s, p, sim, step_ns, t_ns):
             act(p, s, sim, targets, quoter, t_ns, record)
+            written = True
         if s[0].gates.n > 0:
             drain_gates(s, sim)
+            written = True
 
 
 @kernel

@@ -13,7 +13,7 @@ from typing import Any
 from mmlab.events import NEVER_NS, NO_PRICE
 from mmlab.kernels.policy import kernel
 from mmlab.simulator.fills import BY_CROSS, BY_QUEUE, BY_THROUGH, fill
-from mmlab.simulator.levels import pass_book, rows_until
+from mmlab.simulator.levels import pass_book_rows
 from mmlab.simulator.queues import next_in_line, pass_rows, refresh_best
 from mmlab.simulator.requests import arrive
 from mmlab.simulator.state import book_at, place_at, print_at
@@ -21,19 +21,6 @@ from mmlab.simulator.state import book_at, place_at, print_at
 ROUNDING = 1e-9
 ROOM = 1024
 """Rows that are free in every table before an event or an instant; none writes more."""
-
-
-@kernel
-def pass_to_trade(sim: Any, trade: Any) -> None:
-    """Bring the book up to a trade: at equal time the trade comes first; in an order-by-order feed its own order holds."""
-    f = sim.feed
-    if f.by_order == 0:
-        pass_book(sim, trade.exch_ns - 1)
-        pass_rows(sim, rows_until(sim, trade.exch_ns - 1))
-        return
-    while sim.x_book < f.n_book and book_at(f.book, sim.x_book).row < trade.row:
-        sim.x_book += 1
-    pass_rows(sim, trade.row)
 
 
 @kernel
@@ -59,7 +46,8 @@ def lots_reached(sim: Any, w: Any, trade: Any, left_lots: int) -> int:
 def trade_reaches(q: Any, sim: Any, trade: Any) -> None:
     """A trade at or through one of our prices."""
     side, left_lots = -1 if trade.signed_lots > 0 else 1, abs(trade.signed_lots)
-    pass_to_trade(sim, trade)
+    pass_book_rows(sim, trade.end_row)
+    pass_rows(sim, trade.end_row)
     k = next_in_line(sim, side, trade.price_ticks, -1)
     while k >= 0:
         w = place_at(sim.places, k)
@@ -112,7 +100,7 @@ def advance(q: Any, sim: Any, limit_ns: int) -> int:
             return limit_ns
         if short_of_room(sim):
             return -1
-        if book_ns == t_ns and (print_ns > t_ns or (f.by_order and book_is_first(sim))):
+        if book_ns == t_ns and (print_ns > t_ns or book_is_first(sim)):
             b = book_at(f.book, sim.x_book)
             if b.bid_ticks >= sim.best_ticks[1] or NO_PRICE < b.ask_ticks <= sim.best_ticks[0]:
                 book_reaches(q, sim, b)
@@ -129,5 +117,5 @@ def advance(q: Any, sim: Any, limit_ns: int) -> int:
 
 @kernel
 def book_is_first(sim: Any) -> bool:
-    """Whether the next book event stands before the next trade in the feed."""
-    return book_at(sim.feed.book, sim.x_book).row < print_at(sim.feed.prints, sim.x_print).row
+    """Whether the exchange takes the next book event before the next trade."""
+    return book_at(sim.feed.book, sim.x_book).row < print_at(sim.feed.prints, sim.x_print).end_row

@@ -129,7 +129,7 @@ def replay(
     sim, kept = _first_sim(tape, params, delays)
     sim["queue"], sim["exponent"], sim["partial"] = QUEUES[queue], queue_exponent, partial_fills
     sim["through_only"], sim["cross"] = through_only, fill_on_cross and not through_only
-    first_rows = 4 * ROOM + min(tape.book.size, MOST_FIRST_ROWS)
+    first_rows = 4 * ROOM + min(4 * tape.book.size, MOST_FIRST_ROWS)
     out = _grown({}, sim, first_rows)
     if tape.events.size:
         sim["since_ns"] = sim["started_ns"] = tape.events["local_ns"][0]
@@ -167,7 +167,7 @@ def _address(array: Array) -> int:
 def _first_sim(tape: Tape, params: Array, delays: tuple[Array, Array]) -> tuple[Array, dict[str, Array]]:
     """A `SIM` row at the start of the feed, and the arrays it points to, which must outlive it."""
     rungs = MAX_RUNGS if params["quoting"]["model"][0] == QUOTER else max(1, int(params["quoting"]["rungs"][0]))
-    tables = {name: getattr(tape, name) for name in ("events", "book", "prints", "others", "cells", "after", "added")}
+    tables = {name: getattr(tape, name) for name in ("events", "book", "prints", "others", "steps", "times", "added")}
     width = tape.high_ticks - tape.low_ticks + 1
     kept = {
         "params": params.copy(), "state": new_state(), "wanted": records(np.zeros(2 * MAX_RUNGS + 1, TARGET)),

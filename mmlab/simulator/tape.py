@@ -1,7 +1,7 @@
 """What every run on a feed shares: all that can be worked out from its rows without knowing our orders.
 
-The book does not depend on us, so its best quotes, its trades and the cell of every row are derived once (`read_feed`).
-A run walks these, and looks at the feed's own rows only where the size of a level matters to an order of ours.
+The book does not depend on us, so its best quotes, its trades and what each row does to the levels are derived once
+(`read_feed`). A run walks these, which are small, and hardly looks at the feed's own rows.
 
 Book rows keep their order on both clocks, and so do trades; between the two streams the order may differ. So exchange
 order is a merge of the two, never a sort.
@@ -17,7 +17,19 @@ import numpy as np
 
 from mmlab.errors import FeedError
 from mmlab.events import BOOK, EVENT
-from mmlab.kernels.book import ADD, CANCEL, EXECUTE, PRINT, frozen, read_feed, survey
+from mmlab.kernels.book import (
+    ADD,
+    BLOCK_BITS,
+    CANCEL,
+    EXECUTE,
+    LARGE,
+    MAX_LOTS,
+    PRINT,
+    STEP,
+    frozen,
+    read_feed,
+    survey,
+)
 from mmlab.kernels.policy import kernel, records
 
 Array = np.ndarray[Any, Any]
@@ -39,11 +51,11 @@ class Tape:
         The trades.
     others : ndarray of int64
         Rows that are neither trades nor levels: GAP, snapshots, FUNDING, MARK.
-    cells : ndarray of int32, shape (n,)
-        For each row the cell of its level: bids counted down from `high_ticks`, then asks up from `low_ticks`; negative
-        where it names none (`mmlab.kernels.book`).
-    after : ndarray of int64, shape (n,) or (0,)
-        Order-by-order feeds: size of the level after each row.
+    steps : ndarray of STEP, shape (n,)
+        What each row does to the levels. A cell: bids counted down from `high_ticks`, then asks up from `low_ticks`;
+        negative where the row names no level (`mmlab.kernels.book`).
+    times : ndarray of int64
+        Latest exchange time of the book's stream up to the end of each block of 8 rows.
     added : ndarray of int32, shape (n,) or (0,)
         Order-by-order feeds: for each CANCEL and EXECUTE row the row of the order's ADD, plus 1 (0: unknown).
     low_ticks, high_ticks : int
@@ -56,8 +68,8 @@ class Tape:
     book: Array
     prints: Array
     others: Array
-    cells: Array
-    after: Array
+    steps: Array
+    times: Array
     added: Array
     low_ticks: int
     high_ticks: int
@@ -129,8 +141,15 @@ def build_tape(events: Array) -> Tape:
     low, high, n_prints, n_others, by_order = survey(events)
     prints, others = np.empty(n_prints, PRINT), np.empty(n_others, np.int64)
     book = np.empty(events.size, BOOK)  # only the part that is written costs memory
-    levels, cells = np.zeros((2, high - low + 1), np.int64), np.empty(events.size, np.int32)
-    after = np.zeros(events.size if by_order else 0, np.int64)
-    n = read_feed(events, low, high, levels, records(book), records(prints), others, cells, after)
+    levels = np.zeros((2, high - low + 1), np.int64)
+    steps = np.empty(events.size, STEP)
+    times = np.empty((events.size >> BLOCK_BITS) + 1, np.int64)
+    n = read_feed(
+        events, low, high, by_order, levels, records(book), records(prints), others, records(steps), times
+    )  # fmt: skip
+    if by_order and (steps["lots"] == LARGE).any():
+        raise FeedError(
+            f"a level of an order-by-order feed holds more than {MAX_LOTS} lots: import it with a larger lot"
+        )
     added = _added(events) if by_order else np.zeros(0, np.int32)
-    return Tape(events, book[:n], prints, others, cells, after, added, low, high, by_order)
+    return Tape(events, book[:n], prints, others, steps, times, added, low, high, by_order)
