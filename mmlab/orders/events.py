@@ -199,7 +199,8 @@ class Snapshot(Event, frozen=True):
 
     ``orders`` are all open orders of the account in this market (closed ones may be among them), ``fills`` all trades
     after the query's ``since_trade_id`` up to ``last_trade_id``, ``position_lots`` the position after that trade,
-    ``nonces`` the next nonce of each key. ``complete`` false: only what is there counts, not what is missing.
+    ``nonces`` the next nonce of each key, ``quota_left`` the volume quota (-1: not told). ``complete`` false: only what
+    is there counts, not what is missing.
     """
 
     query_id: int
@@ -210,6 +211,7 @@ class Snapshot(Event, frozen=True):
     position_lots: int
     nonces: tuple[tuple[int, int], ...]
     complete: bool = True
+    quota_left: int = -1
 
 
 class NonceReport(Event, frozen=True):

@@ -67,7 +67,7 @@ def apply_view(s: State, order: Order, view: OrderView, exch_ns: int = 0) -> Non
     if order.state == OrderState.DRAINING or view.seq <= order.seq:
         if new_here:
             rest(s, order)
-        elif order.filled_lots:
+        elif order.filled_lots and order.state != OrderState.UNKNOWN:  # old news ends no doubt
             advance(s, order, Step.PARTIAL)
         return
     order.seq = view.seq

@@ -61,14 +61,19 @@ class VolumeQuota:
         self.rule = rule
         self.left = rule.start
         self._traded = 0
+        self._spent_ns = 0
 
-    def allows(self, kind: TxKind) -> bool:
-        """Whether a message of this kind may be sent."""
-        return not self.rule.on or self.left >= cost_of(self.rule.costs, kind)
+    def when(self, kind: TxKind, now_ns: int) -> int:
+        """When a message of this kind may be sent, as far as time alone decides."""
+        if not self.rule.on or self.left >= cost_of(self.rule.costs, kind):
+            return now_ns
+        return max(now_ns, self._spent_ns + self.rule.free_ns) if self.rule.free_ns else NEVER_NS
 
-    def spend(self, kind: TxKind) -> None:
+    def spend(self, kind: TxKind, now_ns: int) -> None:
         """A message of this kind is being sent."""
-        self.left -= cost_of(self.rule.costs, kind)
+        cost = cost_of(self.rule.costs, kind)
+        if cost:
+            self.left, self._spent_ns = max(0, self.left - cost), now_ns
 
     def earn(self, price_ticks: int, lots: int) -> None:
         """We traded."""

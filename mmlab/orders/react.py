@@ -203,8 +203,10 @@ def may_send(s: State, action: Place | Change, exposure: Exposure, gate: Gate) -
         s.wake_ns = min(s.wake_ns, hold.until_ns)
         return False
     kind = TxKind.PLACE if isinstance(action, Place) else TxKind.MODIFY
-    if not s.quota.allows(kind):
+    free_ns = s.quota.when(kind, s.now_ns)
+    if free_ns > s.now_ns:
         s.counts["kept_quota"] += 1
+        s.wake_ns = min(s.wake_ns, free_ns)
         return False
     need = cost_of(s.settings.venue.rate.weights, kind) + reserve(s)
     if s.tokens.tokens(s.now_ns) < need:
@@ -255,7 +257,7 @@ def submit(s: State, action: Action) -> bool:
 def open_tx(s: State, kind: TxKind, key: Key, client_id: int) -> Tx:
     """Pay for a transaction and give it a nonce."""
     s.tokens.take(cost_of(s.settings.venue.rate.weights, kind), s.now_ns)
-    s.quota.spend(kind)
+    s.quota.spend(kind, s.now_ns)
     tx = Tx(s.number(), kind, key.index, 0, client_id, s.now_ns + s.settings.times.sign_ns)
     key.assign(tx)
     s.txs[tx.tx_id] = tx

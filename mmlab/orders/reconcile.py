@@ -82,6 +82,8 @@ def on_snapshot(s: State, event: Snapshot) -> None:
             still_open(s, order, asked_ns)
     for key, nonce in event.nonces:
         learn(s, key, nonce, asked_ns)
+    if event.quota_left >= 0:
+        s.quota.told(event.quota_left)
     forget_transactions(s)
     if event.complete:
         after_full_view(s, asked_ns)
@@ -174,8 +176,7 @@ def not_shown(s: State, order: Order, asked_ns: int) -> None:
             order.ask_ns = NEVER_NS  # no doubt yet: its own deadline is running
         return
     s.counts["gone" if arrived else "lost"] += 1
-    step = Step.CANCEL if arrived or order.filled_lots else Step.REJECT
-    end(s, order, step, OrderReason.NONE)
+    end(s, order, Step.CANCEL, OrderReason.NOT_FOUND)
 
 
 def still_open(s: State, order: Order, asked_ns: int) -> None:
@@ -222,7 +223,7 @@ def after_full_view(s: State, asked_ns: int) -> None:
 
 def prove(s: State, asked_ns: int) -> None:
     """See whether the book is empty of ours and will stay so."""
-    quiet_ns = s.placed_ns + s.settings.venue.flight_ns
+    quiet_ns = max(s.calm_ns, s.placed_ns + s.settings.venue.flight_ns)
     if s.orders.working or s.sweep:
         s.ask(s.now_ns + s.settings.times.open_ns)
         return

@@ -105,7 +105,8 @@ def on_ack(s: State, event: Ack) -> None:
     s.keys.keys[tx.key].consumed(tx)
     s.retries.note(refused=False, now_ns=s.now_ns)
     order = order_of(s, tx)
-    if tx.kind == TxKind.PLACE and order is not None and order.seen_ns > s.now_ns:
+    changing = order is not None and (order.in_doubt or order.modify is not None or order.cancel is not None)
+    if tx.kind == TxKind.PLACE and order is not None and order.seen_ns > s.now_ns and not changing:
         advance(s, order, Step.ACCEPT)
         order.deadline_ns = s.now_ns + s.settings.times.open_ns
     s.dirty = True

@@ -48,6 +48,8 @@ class QuotaRule(msgspec.Struct, frozen=True):
     costs: Costs = Costs(cancel=0, cancel_all=0, query=0)
     earn_tick_lots: int = 0
     """Traded price x size, in ticks x lots, that earns one unit; 0: nothing is earned by our own count."""
+    free_ns: int = 0
+    """One message is free this often when nothing is left; 0: none is."""
 
 
 class VenueRules(msgspec.Struct, frozen=True):

@@ -7,17 +7,27 @@ with their link; a full view is one instant of the venue; and faults end, after 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import msgspec
 
 from mmlab.events import NO_PRICE, NS_PER_S
-from mmlab.orders import OrderManager, OrderSettings
+from mmlab.orders import ErrorClass, OrderManager, OrderSettings
 from mmlab.orders import events as e
-from mmlab.orders.commands import Halted, Query, Send, Sign, TxKind
-from mmlab.orders.ids import ORIGIN_NS
+from mmlab.orders.commands import Anomaly, Halted, Query, Send, Sign, TxKind
+from mmlab.orders.ids import ORIGIN_NS, unpack
+from mmlab.orders.quota import TokenBucket, VolumeQuota
 from tests.orders.model_venue import Venue, Violation
 
+REPLIES = (e.Ack, e.Refused, e.Unclear, e.SendFailed)
+MOST_SENDS = 60
+"""Messages about one order that trouble may cause; more is a storm."""
+LOOK_FIRST = (ErrorClass.RESYNC_ORDERS, ErrorClass.FATAL_ORDER)
+CONTRADICTIONS = (
+    "illegal_transition", "risen", "mismatch", "inferred_fill", "fill_after_end", "bad_report", "bad_trade",
+)  # fmt: skip
+"""Anomalies that an honest venue never causes, however faulty the network."""
 START_NS = ORIGIN_NS + (80 * 10**6 + 7) * NS_PER_S
 BOTH = (1, -1)
 
@@ -30,21 +40,27 @@ class Message:
     body: object
     born_ns: int
     epoch: int
+    life: int
     by: int  # flight ends
 
 
 class Adversary:
     """Venue, network and order manager, driven from outside; every move checks what must hold."""
 
-    def __init__(self, settings: OrderSettings, *, hard_lots: int, accepts_dead: bool = False) -> None:
-        self.settings, self.hard_lots = settings, hard_lots
+    def __init__(
+        self, settings: OrderSettings, *, hard_lots: int, accepts_dead: bool = False, late_replies: bool = False
+    ) -> None:
+        self.settings, self.hard_lots, self.late_replies = settings, hard_lots, late_replies
         venue = settings.venue
         self.venue = Venue((*venue.quote_keys, *venue.cancel_keys), venue.modify_keeps_queue, accepts_dead)
+        self.venue.bucket, self.venue.quota = TokenBucket(venue.rate), VolumeQuota(venue.quota)
         self.now_ns = START_NS
         self.wire: list[Message] = []
         self.linked, self.epoch = False, 0
         self.payloads: dict[tuple[int, int], Sign] = {}
-        self.sent: dict[int, Sign] = {}
+        self.placed: dict[int, Sign] = {}
+        self.sends: Counter[int] = Counter()
+        self.refused: set[int] = set()  # orders whose cancel was refused, and nothing heard of them since
         self.events = 0
         self.halted = False
         self.lives: list[tuple[int, list]] = []
@@ -57,6 +73,7 @@ class Adversary:
         self.om = OrderManager(self.settings, self.now_ns)
         self.lives.append((self.now_ns, []))
         self.payloads.clear()
+        self.signs: dict[int, Sign] = {}
         self.told = (NO_PRICE, NO_PRICE)
         self.halted = False
 
@@ -68,7 +85,9 @@ class Adversary:
         for command in commands:
             kind = type(command)
             if kind is Sign:
-                self.payloads[command.tx_id, command.round] = command
+                self.payloads[command.tx_id, command.round] = self.signs[command.tx_id] = command
+                if command.kind == TxKind.CANCEL and command.round == 0 and command.client_id in self.refused:
+                    raise Violation("blind_cancel", str(command))
                 self.post("signer", command)
             elif kind is Send:
                 self.send(self.payloads[command.tx_id, command.round])
@@ -76,10 +95,22 @@ class Adversary:
                 self.post("venue", command)
             elif kind is Halted:
                 self.on_halted()
+            elif kind is Anomaly and command.kind in CONTRADICTIONS:
+                raise Violation("anomaly", str(command))
 
     def send(self, tx: Sign) -> None:
         """The moment a payload leaves: what it may not be."""
+        for message in self.wire:
+            other = message.body
+            if type(other) is Sign and message.to != "signer" and (other.key, other.nonce) == (tx.key, tx.nonce):
+                raise Violation("nonce_race", f"{other} may still arrive, and now {tx}")
+        self.sends[tx.client_id] += tx.client_id != 0
+        if self.sends[tx.client_id] > MOST_SENDS:
+            raise Violation("storm", f"{self.sends[tx.client_id]} messages about one order")
+        if tx.kind == TxKind.PLACE and tx.client_id in self.placed:
+            raise Violation("client_id_reuse", f"{unpack(tx.client_id)}")
         if tx.kind in (TxKind.PLACE, TxKind.MODIFY):
+            self.placed[tx.client_id] = tx
             opposite = self.told[1] if tx.side > 0 else self.told[0]
             moved = tx.kind == TxKind.PLACE or self.om.state.orders.known[tx.client_id].price_ticks != tx.price_ticks
             if moved and tx.flags & 1 and (opposite == NO_PRICE or tx.side * tx.price_ticks >= tx.side * opposite):
@@ -115,7 +146,8 @@ class Adversary:
     # --- moves ------------------------------------------------------------------------------------------------------
 
     def post(self, to: str, body: object) -> None:
-        self.wire.append(Message(to, body, self.now_ns, self.epoch, self.now_ns + self.settings.venue.flight_ns - 1))
+        by_ns = self.now_ns + self.settings.venue.flight_ns - 1
+        self.wire.append(Message(to, body, self.now_ns, self.epoch, len(self.lives), by_ns))
 
     def market(self, bid: int, spread: int, *, tell: bool = True) -> None:
         """The market moves, and we hear of it or not."""
@@ -127,6 +159,18 @@ class Adversary:
     def tell_top(self) -> None:
         self.told = (self.venue.bid, self.venue.ask)
         self.tell(e.Top(self.now_ns, *self.told))
+
+    def expire(self, i: int) -> None:
+        """The venue lets an order of ours expire."""
+        resting = self.venue.mine()
+        if resting:
+            self.venue.end(resting[i % len(resting)], "expired")
+            self.flush_feed()
+
+    def hint(self) -> None:
+        """The feed tells our position."""
+        if self.linked:
+            self.post("us", e.PositionReport(0, self.venue.position))
 
     def stale_book(self) -> None:
         """The feed has a gap."""
@@ -149,13 +193,20 @@ class Adversary:
         self.venue.feed.clear()
         self.venue.forget_ended()
 
+    def deliver_any(self, i: int, fate: str, code: int) -> None:
+        """`deliver`, but signer and sequencer keep the order of a key."""
+        to, body = self.wire[i].to, self.wire[i].body
+        if to in ("signer", "core"):
+            i = next(j for j, m in enumerate(self.wire) if m.to == to and m.body.key == body.key)
+        self.deliver(i, fate, code)
+
     def deliver(self, i: int, fate: str = "ok", code: int = 0) -> None:
         """Let message `i` arrive, or not. Fates: ok, lost, twice, failed, unclear, fail, silent."""
         message = self.wire.pop(i)
         if message.to == "us":
             if fate != "lost":
                 self.to_us(message)
-            if fate == "twice" and not isinstance(message.body, (e.Ack, e.Refused)):
+            if fate == "twice":
                 self.to_us(message)
         elif message.to == "signer":
             self.to_signer(message.body, fate)
@@ -168,8 +219,23 @@ class Adversary:
             self.to_venue(message, fate, code)
 
     def to_us(self, message: Message) -> None:
-        if message.epoch == self.epoch and self.linked:
+        late = self.late_replies and isinstance(message.body, REPLIES)
+        if late or (message.epoch == self.epoch and self.linked):
+            self.heard(message.body)
             self.tell(msgspec.structs.replace(message.body, ts_ns=self.now_ns))
+
+    def heard(self, event: e.AnyEvent) -> None:
+        """What we are told about refused cancels."""
+        if isinstance(event, e.Refused) and self.settings.venue.classify(event.code) in LOOK_FIRST:
+            tx = self.signs[event.tx_id]
+            if tx.kind == TxKind.CANCEL:
+                self.refused.add(tx.client_id)
+        elif isinstance(event, e.Snapshot):
+            self.refused.clear()
+        elif isinstance(event, e.OrderReport):
+            self.refused.discard(event.order.client_id)
+        elif isinstance(event, e.Trade):
+            self.refused.discard(event.fill.client_id)
 
     def to_signer(self, command: Sign, fate: str) -> None:
         if fate == "failed":
@@ -188,7 +254,7 @@ class Adversary:
         if refusal:
             self.reply(message, e.Refused(0, tx.tx_id, refusal))
             return
-        self.reply(message, e.Unclear(0, tx.tx_id) if fate == "unclear" else e.Ack(0, tx.tx_id))
+        self.reply(message, e.Unclear(0, tx.tx_id) if fate == "unclear" else e.Ack(0, tx.tx_id, self.quota_left()))
         if fate in ("fail", "silent"):
             self.venue.execute(tx, fail=True, silent=fate == "silent")
             self.flush_feed()
@@ -197,7 +263,7 @@ class Adversary:
             self.wire.append(message)
 
     def reply(self, message: Message, event: e.AnyEvent) -> None:
-        if message.epoch == self.epoch and self.linked:
+        if message.life == len(self.lives) and (self.late_replies or (message.epoch == self.epoch and self.linked)):
             self.post("us", event)
 
     def to_queries(self, message: Message, fate: str) -> None:
@@ -209,14 +275,19 @@ class Adversary:
         elif query.what == "nonce":
             self.reply(message, e.NonceReport(0, query.query_id, query.key, self.venue.nonces[query.key]))
         else:
-            self.reply(message, self.snapshot(query))
+            self.reply(message, self.snapshot(query, complete=fate != "twice"))
 
-    def snapshot(self, query: Query) -> e.Snapshot:
-        """One instant of the venue."""
+    def quota_left(self) -> int:
+        return self.venue.quota.left if self.settings.venue.quota.on else -1
+
+    def snapshot(self, query: Query, *, complete: bool = True) -> e.Snapshot:
+        """One instant of the venue, in full or in part."""
+        views = tuple(order.view() for order in self.venue.mine())
+        foreign = e.OrderView(4711, 3, 1, self.venue.bid - 5, 1)
         return e.Snapshot(
-            0, query.query_id, self.epoch, tuple(order.view() for order in self.venue.mine()),
-            tuple(fill for fill in self.venue.trades[query.since_trade_id :]), len(self.venue.trades),
-            self.venue.position, tuple(self.venue.nonces.items()),
+            0, query.query_id, self.epoch, (*(views if complete else views[::2]), foreign),
+            tuple(self.venue.trades[query.since_trade_id :]), len(self.venue.trades), self.venue.position,
+            tuple(self.venue.nonces.items()), complete, self.quota_left(),
         )  # fmt: skip
 
     def wait(self, dt_ns: int) -> None:
@@ -233,13 +304,15 @@ class Adversary:
         self.pass_to(until)
 
     def pass_to(self, t_ns: int) -> None:
-        self.now_ns = t_ns
+        self.now_ns = self.venue.now_ns = t_ns
         self.wire = [m for m in self.wire if not (m.to in ("venue", "core") and type(m.body) is Sign and m.by < t_ns)]
 
     def link_down(self) -> None:
         if self.linked:
             self.linked = False
-            self.wire = [m for m in self.wire if type(m.body) is Sign]
+            self.wire = [
+                m for m in self.wire if type(m.body) is Sign or (self.late_replies and isinstance(m.body, REPLIES))
+            ]
             self.tell(e.LinkDown(self.now_ns, self.epoch))
 
     def link_up(self) -> None:
@@ -279,31 +352,39 @@ class Adversary:
             self.deliver(0)
         raise Violation("storm", f"{len(self.wire)} messages on their way after 20,000")
 
-    def quiesce(self, rounds: int = 40) -> None:
+    def quiesce(self, rounds: int = 60) -> None:
         """First drain, then wait past every deadline (else time-outs would hide lost messages)."""
         self.link_up()
         self.drain()
         for _ in range(rounds):
             self.wait(NS_PER_S)
             self.drain()
-        self.wait(2 * self.settings.times.reconcile_ns)
-        self.drain()
+
+    def check_silent(self) -> None:
+        """Nothing happens, so nothing is said, but for the periodic view."""
+        said = len(self.lives[-1][1])
+        for _ in range(2 * self.settings.times.reconcile_ns // NS_PER_S):
+            self.wait(NS_PER_S)
+            self.drain()
+        talk = [c for _, commands in self.lives[-1][1][said:] for c in commands]
+        if len(talk) > 6 or any(type(c) is not Query for c in talk):
+            raise Violation("not_silent", f"{len(talk)} commands in quiet: {talk[:5]}")
 
     def settle(self) -> None:
         """Faults stop: belief must become truth, and targets orders."""
-        if self.halted:
-            self.rearm()
+        self.rearm()
+        self.venue.quota.told(1000)
         self.tell(e.ReduceOnly(self.now_ns, False))
         self.tell_top()
         self.targets(())
         self.quiesce()
         self.check_same()
+        self.check_silent()
         if self.venue.mine():
             raise Violation("stray", f"{self.venue.mine()} rest, nothing is wanted")
-        if not self.om.state.halted:
-            self.check_quotes()
+        self.check_quotes()
         self.kill()
-        self.quiesce(10)
+        self.quiesce(20)
         self.check_same()
         if self.venue.mine() or self.om.orders:
             raise Violation("cancel_all", f"{self.venue.mine()} {self.om.orders}")
@@ -322,6 +403,7 @@ class Adversary:
         self.targets(quotes)
         self.quiesce()
         self.check_same()
+        self.check_silent()
         resting = sorted((o.side, o.price, o.left) for o in self.venue.mine())
         if resting != sorted((q.side, q.price_ticks, q.size_lots) for q in quotes):
             raise Violation("targets", f"wanted {quotes}, resting {resting}")

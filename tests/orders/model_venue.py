@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from mmlab.orders.commands import Sign, TxKind
 from mmlab.orders.events import Fill, OrderView
 from mmlab.orders.ids import unpack
+from mmlab.orders.quota import TokenBucket, VolumeQuota, cost_of
+from mmlab.orders.venue import QuotaRule, RateRule
 
 NOW, BACKOFF, NONCE, ORDERS, FATAL_ORDER, FATAL_SESSION = range(1, 7)
 """Codes of the model venue."""
@@ -67,6 +69,9 @@ class Venue:
     payloads: dict[tuple[int, int], tuple] = field(default_factory=dict)  # (key, nonce) -> bytes not refused
     placed: dict[int, tuple] = field(default_factory=dict)  # client id -> bytes
     counter: int = 1 << 48
+    bucket: TokenBucket = field(default_factory=lambda: TokenBucket(RateRule()))
+    quota: VolumeQuota = field(default_factory=lambda: VolumeQuota(QuotaRule()))
+    now_ns: int = 0
 
     def __post_init__(self) -> None:
         self.nonces = dict.fromkeys(self.keys, 0)
@@ -85,8 +90,13 @@ class Venue:
             raise Violation("client_id_reuse", f"{unpack(tx.client_id)}")
         if inject:
             return inject
+        weight = cost_of(self.bucket.rule.weights, tx.kind)
+        if self.bucket.tokens(self.now_ns) < weight or self.quota.when(tx.kind, self.now_ns) > self.now_ns:
+            return BACKOFF
         if tx.kind in (TxKind.CANCEL, TxKind.MODIFY) and not self.accepts_dead and self.find(tx) is None:
             return ORDERS
+        self.bucket.take(weight, self.now_ns)
+        self.quota.spend(tx.kind, self.now_ns)
         self.nonces[tx.key] += 1
         self.payloads[tx.key, tx.nonce] = payload
         if tx.kind == TxKind.PLACE:
@@ -175,6 +185,7 @@ class Venue:
         self.position += order.side * lots
         fill = Fill(len(self.trades) + 1, order.client_id, order.side, order.price, lots, order.index)
         self.trades.append(fill)
+        self.quota.earn(order.price, lots)
         self.feed.append(fill)
         self.feed.append(order.view())
 

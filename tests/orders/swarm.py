@@ -5,8 +5,9 @@ from __future__ import annotations
 from random import Random
 
 from mmlab.events import NS_PER_MS, NS_PER_S
-from mmlab.orders import Costs, ErrorClass, Limits, OrderSettings, QuotaRule, RateRule, RetryRule, Times, VenueRules
+from mmlab.orders import ErrorClass, Limits, OrderSettings, QuotaRule, RateRule, RetryRule, Times, VenueRules
 from mmlab.orders import events as e
+from mmlab.orders.commands import TxKind
 from tests.orders.adversary import Adversary
 from tests.orders.model_venue import BACKOFF, FATAL_ORDER, NONCE, NOW, ORDERS
 
@@ -18,11 +19,11 @@ ERRORS = {
 
 def settings(rng: Random) -> OrderSettings:
     """A venue and habits drawn at random."""
-    limit = rng.choice((4, 8, 20))
+    limit = rng.choice((6, 12, 40))
     return OrderSettings(
         instance=rng.randrange(16), seed=rng.randrange(1 << 30), rungs=rng.choice((1, 2, 4)),
         slots=rng.random() < 0.6, ack_mode=rng.choice(("strict", "strict", "optimistic")),
-        replace=rng.choice(("modify", "cancel_place")), tolerance_ticks=rng.choice((0, 1, 2)),
+        replace=rng.choice(("modify", "modify", "cancel_place")), tolerance_ticks=rng.choice((0, 1, 2)),
         size_tolerance=rng.choice((0.0, 0.5)),
         limits=Limits(limit, limit, rng.choice((4, 16)), collar_bps=1e4),
         times=Times(
@@ -31,12 +32,12 @@ def settings(rng: Random) -> OrderSettings:
         ),
         retry=RetryRule(max_ns=2 * NS_PER_S, per_session=1000, breaker_share=rng.choice((0.2, 0.9))),
         venue=VenueRules(
-            modify=rng.random() < 0.6, modify_keeps_queue=rng.random() < 0.7, cancel_all=rng.random() < 0.5,
+            modify=rng.random() < 0.7, modify_keeps_queue=rng.random() < 0.7, cancel_all=rng.random() < 0.5,
             quote_keys=rng.choice(((0,), (0, 1))), cancel_keys=rng.choice(((5,), (0,))),
             flight_ns=rng.choice((NS_PER_S, 3 * NS_PER_S, 8 * NS_PER_S)),
             max_in_flight=rng.choice((4, 50)),
             rate=RateRule(*rng.choice(((0, 0), (20, 600))), per_ns=60 * NS_PER_S),
-            quota=QuotaRule(on=False, costs=Costs(cancel=0)), errors=ERRORS,
+            quota=QuotaRule(rng.random() < 0.2, 20, 1000, earn_tick_lots=2000, free_ns=5 * NS_PER_S), errors=ERRORS,
         ),
     )  # fmt: skip
 
@@ -47,14 +48,33 @@ class Swarm:
     def __init__(self, seed: int) -> None:
         self.rng = rng = Random(seed)
         chosen = settings(rng)
-        self.world = Adversary(chosen, hard_lots=chosen.limits.max_long_lots, accepts_dead=rng.random() < 0.5)
+        self.world = Adversary(
+            chosen,
+            hard_lots=chosen.limits.max_long_lots,
+            accepts_dead=rng.random() < 0.5,
+            late_replies=rng.random() < 0.5,
+        )
         self.order = rng.random()  # share of messages that arrive in order
         self.trouble = rng.choice((0.0, 0.02, 0.1, 0.4))
         self.fates = rng.sample(("lost", "twice", "failed", "unclear", "fail", "silent"), rng.randint(1, 6))
-        self.codes = rng.sample((NOW, BACKOFF, ORDERS, FATAL_ORDER), rng.randint(1, 4))
-        moves = ("deliver", "market", "take", "targets", "wait", "link", "restart", "venue", "kill", "stale", "mode")
-        weights = (40, 4, 4, 5, 5, 0.2, 0.06, 0.06, 0.15, 0.15, 0.05)
+        self.codes = rng.sample((NOW, BACKOFF, ORDERS, FATAL_ORDER, 99), rng.randint(1, 5))
+        moves = (
+            "deliver",
+            "market",
+            "take",
+            "targets",
+            "wait",
+            "link",
+            "restart",
+            "venue",
+            "kill",
+            "stale",
+            "mode",
+            "odd",
+        )
+        weights = (40, 4, 4, 5, 5, 0.2, 0.06, 0.06, 0.15, 0.15, 0.05, 0.4)
         self.moves, self.weights = moves, [w * rng.choice((0, 1, 1, 2)) if w < 1 else w for w in weights]
+        self.victim = rng.choice((None, None, None, *TxKind))  # what trouble seeks out
         self.mid = 1000
 
     def run(self, steps: int) -> Adversary:
@@ -74,14 +94,12 @@ class Swarm:
             if not world.wire:
                 return
             i = 0 if rng.random() < self.order else rng.randrange(len(world.wire))
-            if world.wire[i].to in ("signer", "core"):  # these keep their order, a key
-                key = world.wire[i].body.key
-                i = next(j for j, m in enumerate(world.wire) if m.to == world.wire[i].to and m.body.key == key)
             fate, code = "ok", 0
-            if rng.random() < self.trouble:
+            victim = self.victim is not None and getattr(world.wire[i].body, "kind", None) == self.victim
+            if rng.random() < (0.5 if victim else self.trouble):
                 fate = rng.choice(self.fates)
                 code = rng.choice(self.codes) if rng.random() < 0.3 else 0
-            world.deliver(i, fate, code)
+            world.deliver_any(i, fate, code)
 
     def market(self) -> None:
         self.mid += self.rng.choice((-3, -1, -1, 0, 1, 1, 3))
@@ -139,6 +157,12 @@ class Swarm:
             self.world.rearm()
         else:
             self.world.tell(e.CancelAll(self.world.now_ns))
+
+    def odd(self) -> None:
+        if self.rng.random() < 0.5:
+            self.world.hint()
+        else:
+            self.world.expire(self.rng.randrange(8))
 
     def stale(self) -> None:
         self.world.stale_book()
