@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = "/usr/bin/chromium"
+FIGURES = """() => Bokeh.documents.flatMap((doc) => [...(doc._all_models?.values() ?? [])])
+                     .filter((model) => model.type === "Figure").length"""
 ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
 
@@ -23,9 +25,7 @@ def open_page(path: Path, screenshot: Path) -> dict[str, Any]:
         page.on("pageerror", lambda e: errors.append(str(e)))
         page.goto(path.resolve().as_uri())
         page.wait_for_timeout(3000)
-        figures = page.evaluate(
-            "Bokeh.documents.flatMap(d => d._all_models ? [...d._all_models.values()] : []).filter(m => m.type === 'Figure').length"
-        )
+        figures = page.evaluate(FIGURES)
         page.screenshot(path=str(screenshot), full_page=True)
         browser.close()
     outside = [url for url in requests if not url.startswith(("file:", "data:", "blob:"))]

@@ -33,7 +33,8 @@ RECORDINGS: dict[str, tuple[list[str], str, dict[str, Any]]] = {
     ),
     "LOBSTER AMZN": (["lobster_2012-06-21/LOBSTER_SampleFile_AMZN_2012-06-21_5.zip"], "lobster", {}),
     "snapshots BTCUSDT perp": (
-        [f"{PAIR}/lobdeep_btc_fut_2026-02-16_04.parquet", f"{PAIR}/trades_btc_fut_2026-02-16_04.parquet"], "snapshots", {}
+        [f"{PAIR}/lobdeep_btc_fut_2026-02-16_04.parquet", f"{PAIR}/trades_btc_fut_2026-02-16_04.parquet"],
+        "snapshots", {},
     ),
     "snapshots BTCUSDT spot": (
         [f"{PAIR}/lobdeep_btc_spot_2026-02-16_04.parquet", f"{PAIR}/trades_btc_spot_2026-02-16_04.parquet"],
