@@ -57,6 +57,21 @@ def hear_rows(sim: Any, t_ns: int) -> None:
 
 
 @kernel
+def message_heard_ns(f: Any, t_ns: int) -> int:
+    """Local time of the last book row heard up to `t_ns`, whether or not it changed the best quotes; 0 if none."""
+    low, high = 0, f.n_events
+    while low < high:
+        middle = (low + high) // 2
+        if event_at(f.events, middle).local_ns <= t_ns:
+            low = middle + 1
+        else:
+            high = middle
+    while low > 0 and not is_book(event_at(f.events, low - 1).kind):
+        low -= 1
+    return event_at(f.events, low - 1).local_ns if low > 0 else 0
+
+
+@kernel
 def pass_book(sim: Any, t_ns: int) -> None:
     """Let the exchange take every change of the best quotes up to and at `t_ns`."""
     f, i = sim.feed, sim.x_book

@@ -14,6 +14,7 @@ from mmlab.events import NEVER_NS, Kind
 from mmlab.kernels.decide import (
     decide,
     next_deadline,
+    on_alive,
     on_book,
     on_funding,
     on_mark,
@@ -25,7 +26,7 @@ from mmlab.kernels.decide import (
 from mmlab.kernels.policy import kernel
 from mmlab.simulator.answers import end_orders, hear_all, orders_changed
 from mmlab.simulator.journal import drain_gates, log_decision
-from mmlab.simulator.levels import hear_rows, level_lots
+from mmlab.simulator.levels import hear_rows, level_lots, message_heard_ns
 from mmlab.simulator.matching import ROOM, advance
 from mmlab.simulator.planner import plan
 from mmlab.simulator.state import Array, book_at, event_at, int64_at, params_at, print_at, state_at
@@ -76,6 +77,8 @@ def look_deep(p: Array, s: Array, sim: Any, side: int, t_ns: int) -> None:
 @kernel
 def act(p: Array, s: Array, sim: Any, targets: Array, quoter: Any, t_ns: int, record: bool) -> None:
     """Decide, and send what follows."""
+    if p[0].kill.stale and t_ns - s[0].book_ns > p[0].kill.stale_ns:
+        on_alive(s, message_heard_ns(sim.feed, t_ns))
     side = wants_depth(s)
     if side != 0 and s[0].market.valid:
         look_deep(p, s, sim, side, t_ns)
@@ -148,7 +151,7 @@ def run_replay(sims: Array, targets: Array, quoter: Any, record: bool) -> int:
             return GROW
         written = False
         timer_ns = sim.grid_ns if step_ns > 0 else max(next_deadline(p, s), sim.decided_ns + 1)
-        t_ns = min(min(min(print_ns, book_ns), min(other_ns, timer_ns)), min(sim.answer_ns, sim.end_ns + 1))
+        t_ns = min(print_ns, book_ns, other_ns, timer_ns, sim.answer_ns, sim.end_ns + 1)
         if sim.x_due_ns <= t_ns:
             t_ns = advance(q, sim, t_ns)
             if t_ns < 0:
