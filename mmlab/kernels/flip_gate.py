@@ -1,7 +1,7 @@
 """Flip gate: pull or widen while the reference price flips to and fro (`terms.md`, Flip gate).
 
 In `adaptive` mode the widening jumps at each trigger (first `widen_ticks`, then times `growth`, capped) and halves per
-half-life of calm, that is of time without a trigger; below half a tick it is 0.
+half-life of calm, that is of time in which the window holds fewer flips than the threshold; below half a tick it is 0.
 """
 
 from __future__ import annotations
@@ -23,9 +23,18 @@ REDECIDE_NS = 25 * NS_PER_MS
 NOTHING, SKIP, WIDEN = -1, int(GateAction.SKIP), int(GateAction.WIDEN)
 
 FLIP_GATE_STATE = np.dtype(
-    [("flips", FLIP), ("pull", SWITCH), ("extra_ticks", "f8"), ("since_ns", "i8"), ("triggers", "i8")], align=True
+    [
+        ("flips", FLIP),
+        ("pull", SWITCH),
+        ("extra_ticks", "f8"),
+        ("since_ns", "i8"),
+        ("calm_ns", "i8"),
+        ("triggers", "i8"),
+    ],
+    align=True,
 )
-"""``extra_ticks`` is the widening at the last trigger, ``since_ns`` when that was."""
+"""``since_ns``: the last trigger; ``extra_ticks``: the widening at ``calm_ns``, when the flips that are known now will
+have left the window far enough for calm."""
 
 
 @kernel
@@ -41,8 +50,16 @@ def flip_extra_ticks(p: Any, g: Any, t_ns: int) -> float:
         return 0.0
     if p.mode != FLIP_ADAPTIVE:
         return g.extra_ticks if t_ns < g.since_ns + p.hold_ns else 0.0
-    extra = g.extra_ticks * 0.5 ** ((t_ns - g.since_ns) / p.half_life_ns)
+    extra = g.extra_ticks * 0.5 ** (max(0, t_ns - g.calm_ns) / p.half_life_ns)
     return extra if extra >= 0.5 else 0.0
+
+
+@kernel
+def flip_unrest(p: Any, g: Any, t_ns: int) -> None:
+    """The window holds at least `threshold` flips: the widening is as the calm until now has left it, and stays so."""
+    g.extra_ticks = flip_extra_ticks(p, g, t_ns)
+    f = g.flips.flips
+    g.calm_ns = f.t_ns[(f.head + f.n - p.threshold) & (f.t_ns.size - 1)] + p.window_ns
 
 
 @kernel
@@ -66,9 +83,8 @@ def flip_trigger(p: Any, g: Any, t_ns: int, pull: bool, mid_ticks: float, memory
     if p.mode != FLIP_SKIP:
         widen = distance_ticks(p.widen_ticks, p.widen_bps, mid_ticks)
         if p.mode == FLIP_ADAPTIVE:
-            now = flip_extra_ticks(p, g, t_ns)
             most = max(widen, distance_ticks(p.max_ticks, p.max_bps, mid_ticks))
-            widen = min(most, max(widen, now * p.growth))
+            widen = min(most, max(widen, g.extra_ticks * p.growth))
         g.extra_ticks = widen
     g.since_ns = t_ns
     g.triggers += 1
@@ -88,6 +104,8 @@ def flip_gate_book(p: Any, g: Any, t_ns: int, reference_ticks: float, mid_ticks:
     count = flip_count(g.flips, t_ns, p.window_ns)
     if count < p.threshold:
         return NOTHING
+    if p.mode == FLIP_ADAPTIVE:
+        flip_unrest(p, g, t_ns)
     hard = p.mode == FLIP_ADAPTIVE and count >= p.hard_threshold
     if g.triggers > 0 and t_ns - g.since_ns < p.window_ns:
         return SKIP if hard and flip_pull(p, g, t_ns, memory_ns) else NOTHING
@@ -101,6 +119,6 @@ def flip_deadline(p: Any, g: Any, t_ns: int) -> int:
     if switch_running(g.pull, t_ns):
         deadline = g.pull.until_ns
     if flip_extra_ticks(p, g, t_ns) > 0.0:
-        widening = t_ns + REDECIDE_NS if p.mode == FLIP_ADAPTIVE else g.since_ns + p.hold_ns
+        widening = max(t_ns, g.calm_ns) + REDECIDE_NS if p.mode == FLIP_ADAPTIVE else g.since_ns + p.hold_ns
         deadline = min(deadline, widening)
     return deadline

@@ -89,27 +89,27 @@ def test_widen_holds_from_the_last_trigger() -> None:
 
 def test_adaptive_grows_caps_halves_and_ends() -> None:
     p = params(FLIP_ADAPTIVE, hard_threshold=500)
-    gate, actions = run(p, range(0, 160, 20))
-    begin = 10_140
-    for ms, extra in ((0, 2.0), (400, 1.0), (800, 0.5), (801, 0.0)):
+    gate, _ = run(p, range(0, 160, 20))  # the first of the 8 leaves the window at 200 ms: then there is calm
+    begin = 10_200
+    for ms, extra in ((-60, 2.0), (0, 2.0), (400, 1.0), (800, 0.5), (801, 0.0)):
         assert flip_extra_ticks(p, gate, (begin + ms) * MS) == pytest.approx(extra)
-    # a trigger every 200 ms: 2, then what is left (2^-0.5 of it) times 1.5, never below widen_ticks, capped at 8
-    gate, actions = run(p, range(0, 20_000, 20))
-    extra, expected = 0.0, []
-    for i in range(len(actions)):
-        extra = min(8.0, max(2.0, (extra * 0.5**0.5 if i else 0.0) * 1.5))
-        expected.append(extra)
-    assert gate["extra_ticks"] == pytest.approx(expected[-1], rel=1e-9)
-    quick = params(FLIP_ADAPTIVE, hard_threshold=500, half_life_ns=1e15)
-    gate, actions = run(quick, range(0, 2000, 20))
-    assert len(actions) == 10
-    assert gate["extra_ticks"] == 8.0, "2, 3, 4.5, 6.75, 8"
+    # flips that go on: a trigger every 200 ms, no calm between
+    gate = one_row(FLIP_GATE_STATE)[0]
+    seen = [
+        float(gate["extra_ticks"])
+        for i in range(100)
+        if flip_gate_book(p, gate, (10_000 + 20 * i) * MS, 100.0 + i % 2, 100.0, MEMORY) >= 0
+    ]
+    assert seen == [2.0, 3.0, 4.5, 6.75, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0]
 
 
-def test_first_trigger_after_calm_widens_by_widen_ticks_again() -> None:
+def test_calm_between_triggers_counts() -> None:
     p = params(FLIP_ADAPTIVE)
-    gate, _ = run(p, [*range(0, 160, 20), *range(400, 560, 20)])
-    assert gate["extra_ticks"] == 2.0, "half of it is left, times 1.5 is less than the first widening"
+    gate, actions = run(p, [*range(0, 160, 20), *range(400, 560, 20)])  # calm from 200 to 540 ms
+    assert list(actions) == [140, 540]
+    assert gate["extra_ticks"] == pytest.approx(2.0), "0.55 of it is left; times 1.5 is less than the first widening"
+    gate, _ = run(p, [*range(0, 360, 20), *range(500, 660, 20)])  # 3.0 until 400 ms, calm from there to 640 ms
+    assert gate["extra_ticks"] == pytest.approx(3.0 * 0.5 ** (240 / 400) * 1.5)
     gate, _ = run(p, [*range(0, 160, 20), *range(5000, 5160, 20)])
     assert gate["extra_ticks"] == 2.0
 
@@ -159,13 +159,16 @@ def test_twin(waits, mode, growth) -> None:
         t += wait
         times.append(t)
     gate, actions = run(p, times)
-    flips, trigger, extra, pulled, duration, ends = [], None, 0.0, None, 0, None
+    flips, trigger, extra, calm, pulled, duration, ends = [], None, 0.0, 0, None, 0, None
     expected = {}
     for t in times:
         flips.append(t)
         count = sum(t - 200 < f <= t for f in flips)
         if count < 8:
             continue
+        left = extra * 0.5 ** (max(0, t - calm) / 400)
+        extra = left if left >= 0.5 or mode == FLIP_WIDEN else 0.0
+        calm = flips[-8] + 200  # from there on the window holds fewer than 8 of the flips so far
         hard = mode == FLIP_ADAPTIVE and count >= 16
         new = trigger is None or t - trigger >= 200
         pull = (new and mode == FLIP_SKIP) or hard
@@ -174,16 +177,15 @@ def test_twin(waits, mode, growth) -> None:
             duration = min(1000, 2 * duration) if pulled is not None and t - ends <= 60_000 else 500
             pulled, ends = t, t + duration
         if new:
-            left = extra * 0.5 ** ((t - trigger) / 400) if trigger is not None else 0.0
-            left = left if left >= 0.5 else 0.0
-            extra = 2.0 if mode == FLIP_WIDEN else min(8.0, max(2.0, left * growth))
+            extra = 2.0 if mode == FLIP_WIDEN else min(8.0, max(2.0, extra * growth))
             trigger = t
             expected[t] = "skip" if pull else "widen"
         elif hard and can:
             expected[t] = "skip"
     assert actions == expected
-    if mode != FLIP_SKIP:
+    if mode == FLIP_ADAPTIVE:
         assert gate["extra_ticks"] == pytest.approx(extra)
+        assert gate["calm_ns"] == (10_000 + calm) * MS or not expected
     if ends is not None:
         assert gate["pull"]["until_ns"] == (10_000 + ends) * MS
 
@@ -229,8 +231,8 @@ def test_adaptive_comes_back_in_steps() -> None:
         d.calm(0.025)
         seen.setdefault(d.bid.ticks, (d.now_ns - begin) // MS)
     assert list(seen) == [9997, 9998, 9999], "rounded outward: 2, then up to 1, then nothing"
-    assert 400 <= seen[9998] <= 425
-    assert 800 <= seen[9999] <= 850
+    assert 460 <= seen[9998] <= 500, "60 ms until the window is calm, then a half-life"
+    assert 860 <= seen[9999] <= 910
 
 
 def test_widening_in_bps_holds_when_larger() -> None:
