@@ -161,7 +161,8 @@ def after_fill(s: State, order: Order, exch_ns: int = 0) -> None:
     if order.state == OrderState.DRAINING:
         if order.traded_lots >= order.reported_lots:
             finish(s, order, exch_ns)
-    elif order.traded_lots >= order.most_lots:
+    elif order.traded_lots >= order.most_lots and (order.place is not None or s.viewed_ns >= s.calm_ns):
+        # the size of an order from an earlier life is sure only when no modify of that life can land any more
         order.modify = order.cancel = None
         advance(s, order, Step.FILL, exch_ns=exch_ns)
     elif order.state != OrderState.UNKNOWN or (order.modify is None and order.cancel is None and not order.in_doubt):

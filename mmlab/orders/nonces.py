@@ -30,15 +30,18 @@ class Key:
         Rests until `learn` succeeds.
     ask_ns : int
         When to ask the venue for the next nonce.
+    calm_ns : int
+        From when on no payload of an earlier life can arrive: an answer to an earlier question could be overtaken.
     """
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, calm_ns: int = 0) -> None:
         self.index = index
         self.next: int | None = None
         self.unsent: list[Tx] = []
         self.sent: dict[int, Tx] = {}
         self.resync = True
         self.ask_ns = NEVER_NS
+        self.calm_ns = calm_ns
         self._floor = 0  # nonces below are surely consumed
         self._highest = -1  # highest nonce that left
 
@@ -98,9 +101,10 @@ class Key:
         for tx in list(self.sent.values()):
             if tx.nonce < nonce or asked_ns >= tx.sent_ns + flight_ns:  # consumed, or it will never arrive
                 del self.sent[tx.nonce]
-        if self.sent:
+        if self.sent or asked_ns < self.calm_ns:
             if self.resync:
-                self.ask_ns = max(asked_ns + 1, max(tx.sent_ns for tx in self.sent.values()) + flight_ns)
+                last_ns = max((tx.sent_ns for tx in self.sent.values()), default=-NEVER_NS)
+                self.ask_ns = max(asked_ns + 1, self.calm_ns, last_ns + flight_ns)
             return self.ready, []
         self.resync, self.ask_ns = False, NEVER_NS
         self._highest = nonce - 1
@@ -117,8 +121,8 @@ class Key:
 class KeyRing:
     """All keys: some for quotes, some kept for cancels."""
 
-    def __init__(self, quote_keys: Sequence[int], cancel_keys: Sequence[int]) -> None:
-        self.keys = {index: Key(index) for index in dict.fromkeys((*quote_keys, *cancel_keys))}
+    def __init__(self, quote_keys: Sequence[int], cancel_keys: Sequence[int], calm_ns: int = 0) -> None:
+        self.keys = {index: Key(index, calm_ns) for index in dict.fromkeys((*quote_keys, *cancel_keys))}
         self._quotes = [self.keys[index] for index in dict.fromkeys(quote_keys)]
         self._cancels = [self.keys[index] for index in dict.fromkeys(cancel_keys)]
 

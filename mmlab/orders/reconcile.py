@@ -113,7 +113,7 @@ def apply_shown(s: State, view: OrderView, asked_ns: int, *, complete: bool) -> 
     """An order that the view shows."""
     order = s.orders.known.get(view.client_id)
     if order is None or TERMINAL[order.state]:
-        order = found(s, order, view, asked_ns)
+        order = found(s, order, view, asked_ns) if complete else None  # part of a view does not tell its trades
     if order is None:
         return
     if view.status == "open" and complete:  # the view's fills are all in, so this is exact

@@ -58,7 +58,8 @@ class State:
         self.out: list[AnyCommand] = []
         self.orders = OrderMaps()
         self.account = Account()
-        self.keys = KeyRing(settings.venue.quote_keys, settings.venue.cancel_keys)
+        self.calm_ns = start_ns + settings.venue.flight_ns
+        self.keys = KeyRing(settings.venue.quote_keys, settings.venue.cancel_keys, self.calm_ns)
         self.txs: dict[int, Tx] = {}
         self.ids = IdSource(settings.instance, start_ns)
         self.tokens = TokenBucket(settings.venue.rate)
@@ -75,7 +76,6 @@ class State:
         self.wake_ns = NEVER_NS
         self.ask_ns = NEVER_NS
         self.placed_ns = -NEVER_NS  # when the newest place or modify left
-        self.calm_ns = start_ns + settings.venue.flight_ns
         self.query: tuple[int, int] | None = None  # id and time of the full view asked for
         self.queries: dict[int, tuple[int, int]] = {}  # nonce queries: id -> key, time
         self.last_query_ns = -NEVER_NS

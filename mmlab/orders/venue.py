@@ -62,7 +62,7 @@ class VenueRules(msgspec.Struct, frozen=True):
     quote_keys: tuple[int, ...] = (0,)
     cancel_keys: tuple[int, ...] = (1,)
     """Keys kept for cancels, so that a nonce gap among quotes never holds up a cancel."""
-    flight_ns: int = 10 * NS_PER_S
+    flight_ns: int = 3 * NS_PER_S
     """Longest time a payload that left us may still reach the book, its link alive or not."""
     min_lots: int = 1
     max_in_flight: int = 50
