@@ -26,7 +26,7 @@ def note_refusal(st: Any, which: int, value: float, limit: float) -> None:
 def count_refusals(p: Any, st: Any, t_ns: int) -> bool:
     """After the quotes: count the refusals, and halt at the third within the memory; return whether one halted.
 
-    A decision counts once, however many orders it refused. The message rate is backed off from until it has fallen, so
+    A decision counts once, however many orders it refused. The message rate is backed off from until it has halved, so
     there an unbroken run of decisions counts once.
     """
     halted, st.refused = False, 0

@@ -74,7 +74,7 @@ def side_frozen(q: Any, st: Any, k: int, t_ns: int) -> bool:
         side.reasons |= R_COOLDOWN
         frozen = True
     sent = messages_last_minute(st)
-    if sent >= q.risk.max_messages:
+    if sent >= q.risk.max_messages or (st.was_refusing[MESSAGES] and 2 * sent > q.risk.max_messages):
         side.reasons |= R_MESSAGES
         note_refusal(st, MESSAGES, float(sent), float(q.risk.max_messages))
         frozen = True

@@ -134,6 +134,10 @@ class Driver:
         self.depth = {1: 1_000_000, -1: 1_000_000}
         self.best = (9999, 10001)
         self.reported: tuple[int, ...] = ()
+        self.books: list[tuple[float, int, int, int, int]] = []
+        """Time, best prices and sizes of every book."""
+        self.fills: list[tuple[float, int, int, int, int]] = []
+        """Time, side, ticks, lots and rung of every fill."""
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -188,6 +192,7 @@ class Driver:
         return self._book(NO_PRICE, NO_PRICE, 0, 0, 0)
 
     def _book(self, bid: int, ask: int, bid_lots: int, ask_lots: int, valid: int, settle: bool = True) -> Driver:
+        self.books.append((self.t, bid, ask, bid_lots, ask_lots))
         row = one_row(MARKET)
         for name, value in (
             ("exch_ns", self.now_ns), ("local_ns", self.now_ns), ("bid_ticks", bid), ("ask_ticks", ask),
@@ -222,6 +227,7 @@ class Driver:
             ("position_before_lots", before), ("position_after_lots", before + side * lots),
         ):  # fmt: skip
             row[name] = value
+        self.fills.append((self.t, side, price, lots, rung))
         left = self.working.get((side, rung), 0) - lots
         self.working.pop((side, rung), None)
         if left > 0:
