@@ -9,7 +9,8 @@ event. The peer runs in an environment of its own (`make bench` builds it), with
 
 The last line printed is one JSON object. CPU time is of the process, with compiled code warm: our first run starts with
 `EVENT` rows in memory and includes every derived table, a second run shares them; the peer's starts with its own array.
-Each figure is the least of ``--runs`` repetitions. ``peak_mb`` is of the process that did the runs, interpreter included.
+Each figure is the least of ``--runs`` repetitions. ``peak_mb`` is of the process that did the runs, interpreter and
+compiler included.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ NS_PER_MS = 1_000_000
 PEER_STATES = {2: 11, 3: 9, 4: 10}
 """Its EXPIRED, FILLED, CANCELED as our REJECTED, FILLED, CANCELED."""
 PEER_EVENT = np.dtype(
-    [("ev", "u8"), ("exch_ts", "i8"), ("local_ts", "i8"), ("px", "f8"), ("qty", "f8"), ("order_id", "u8"), ("ival", "i8"),
-     ("fval", "f8")], align=True,
+    [("ev", "u8"), ("exch_ts", "i8"), ("local_ts", "i8"), ("px", "f8"), ("qty", "f8"), ("order_id", "u8"),
+     ("ival", "i8"), ("fval", "f8")], align=True,
 )  # fmt: skip
 DENSE = {"limit_rate": 400, "cancel_rate": 350, "near_ticks": 40, "depth_ticks": 200, "trade_rate": 20}
 """A synthetic market like the recordings of futures: 1,100 rows a second, of which 4 % change the best quotes."""
@@ -123,8 +124,8 @@ def parameters(events: np.ndarray, instrument: Any, steps_ms: float, half_ticks:
     after = book_rows & (events["local_ns"] >= events["local_ns"][0] + WARM_UP_NS)
     start_ns = int(events["local_ns"][np.argmax(after)])
     warmup = WarmUp(
-        start_ns=int(events["local_ns"][0]), end_ns=start_ns, mid=instrument.to_price(mid_ticks), A=1.0, kappa=1.0, sigma=1.0,
-        gamma=1.0, median_spread_ticks=1.0, median_interval_ns=1e6, p99_interval_ns=1e7,
+        start_ns=int(events["local_ns"][0]), end_ns=start_ns, mid=instrument.to_price(mid_ticks), A=1.0, kappa=1.0,
+        sigma=1.0, gamma=1.0, median_spread_ticks=1.0, median_interval_ns=1e6, p99_interval_ns=1e7,
     )  # fmt: skip
     task = {
         "start_ns": start_ns, "half_ticks": half_ticks, "order_lots": order_lots, "max_lots": max_lots,
@@ -219,17 +220,18 @@ def close(a: float, b: float) -> bool:
     return abs(a - b) <= 1e-9 * max(1.0, abs(a), abs(b))
 
 
-def differences(ours: np.ndarray, theirs: np.ndarray) -> list[str]:
-    """What is not the same in two tables of orders, in words; the first few."""
+def differences(ours: np.ndarray, theirs: np.ndarray, last_ns: int) -> list[str]:
+    """What is not the same in two tables of orders, in words; the first few.
+
+    The peer goes on with requests after the feed's end; what it would hear after `last_ns` does not count.
+    """
     theirs = theirs.copy()
-    for state, mapped in PEER_STATES.items():
-        theirs[theirs[:, 4] == state, 4] = mapped + 100
-    theirs[theirs[:, 4] > 100, 4] -= 100
+    theirs[:, 4] = [PEER_STATES.get(state, 0) for state in theirs[:, 4]]
+    theirs[theirs[:, 5] + int(LATENCY_MS * NS_PER_MS) > last_ns, 4:] = 0
     found = [] if len(ours) == len(theirs) else [f"{len(ours)} orders against {len(theirs)}"]
     n = min(len(ours), len(theirs))
-    for row in np.flatnonzero((ours[:n] != theirs[:n]).any(axis=1))[:5]:
-        found.append(f"order {row}: {ours[row].tolist()} against {theirs[row].tolist()}")
-    return found
+    different = np.flatnonzero((ours[:n] != theirs[:n]).any(axis=1))[:5]
+    return found + [f"order {row}: {ours[row].tolist()} against {theirs[row].tolist()}" for row in different]
 
 
 def subprocess_json(command: list[str]) -> dict[str, Any]:
@@ -264,7 +266,7 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
         theirs = subprocess_json([args.peer, str(PEER), str(at / "task.json")])
         log = np.load(at / "log.npy")
     ours |= our_totals(result, instrument, theirs["last_ns"])
-    wrong = differences(our_orders(result, theirs["last_ns"]), log)
+    wrong = differences(our_orders(result, theirs["last_ns"]), log, theirs["last_ns"])
     wrong += [f"{key}: {ours[key]} against {theirs[key]}" for key in ("orders", "fills", "position", "balance", "fee")
               if not close(ours[key], theirs[key])]  # fmt: skip
     return report(args, events.size, ours, theirs, wrong)

@@ -1,9 +1,9 @@
 """The order book of a feed: the table of best quotes, and the trades.
 
-A level's cell is found by its distance in ticks from the far end of the price window, counted so that on both sides a
-better price has the smaller index; so bid and ask are one code. Setting a level is one store, and only a row at or
-ahead of the best price can change the best quotes. Levels outside the window (farther than a factor 2 from every
-trade) cannot become best quotes and are left out, so the cells stay few where a venue publishes orders at absurd prices.
+A level's index is its distance in ticks from the end of the price window, counted so that on both sides a better price
+has the smaller index; so bid and ask are one code. Setting a level is one store, and only a row at or ahead of the best
+price can change the best quotes. Levels outside the window (farther than a factor 2 from every trade) cannot become
+best quotes and are left out, so the levels stay few where a venue publishes orders at absurd prices.
 
 The book does not depend on our orders, so all this is worked out once a feed and shared by every run on it.
 """
@@ -43,14 +43,22 @@ PRINT = np.dtype(
     ],
     align=True,
 )
-"""A trade (TRADE or EXECUTE row): ``signed_lots`` > 0 when the aggressor bought; ``end_row`` is the first row of the book
-that the exchange takes after it."""
+"""A trade (TRADE or EXECUTE row): ``signed_lots`` > 0 when the aggressor bought; ``end_row`` is the first row of the
+book that the exchange takes after it."""
 
 
 @kernel
-def survey(events: Array) -> tuple[int, int, int, int, bool]:
-    """Lowest and highest tick of the cells (the span of book rows, within a factor 2 of the trades), the number of
-    trades and of rows that are neither trades nor levels, and whether the feed is order by order.
+def survey(events: Array) -> tuple[Any, Any, int, int, bool]:
+    """What a feed holds, before it is read.
+
+    Returns
+    -------
+    low, high : int
+        Window of the levels in ticks: the span of book rows, within a factor 2 of the trades.
+    prints, others : int
+        Number of trades, and of rows that are neither trades nor levels.
+    by_order : bool
+        Whether the feed is order by order.
     """
     big = np.int64(1) << 62
     low, high, trade_low, trade_high = big, -big, big, -big

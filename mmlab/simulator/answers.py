@@ -79,8 +79,10 @@ def state_after(kind: int, filled_lots: int) -> int:
 
 @kernel
 def hear_refusal(sim: Any, w: Any, a: Any) -> None:
-    """A cancel or modify came too late. It is written down in the name of the order it was meant for, whose end we know
-    from another answer; its place may hold another order by now."""
+    """A cancel or modify came too late: written down in the name of the order it was meant for.
+
+    That order's end we know from another answer, and its place may hold another order by now.
+    """
     sim.refused += 1
     r = order_at(sim.out.orders, sim.orders)
     sim.orders += 1

@@ -19,97 +19,61 @@ from numba.extending import intrinsic
 from mmlab.kernels.policy import INTERPRETED
 
 Array = np.ndarray[Any, Any]
+Intrinsic = Any
+"""What Numba makes of a function that writes LLVM code; its typing knows nothing of the compiled call."""
 
 
-def _view(address: int, dtype: np.dtype[Any], rows: int = 1) -> Array:
-    """An array over foreign memory."""
-    buffer = (ctypes.c_char * (dtype.itemsize * rows)).from_address(int(address))
-    array = np.frombuffer(buffer, dtype)
+def _view(address: int, dtype: np.dtype[Any]) -> Array:
+    """One row of foreign memory, for interpreted mode."""
+    buffer: Any = (ctypes.c_char * dtype.itemsize).from_address(int(address))
+    array: Array = np.frombuffer(buffer, dtype)
     return array.view(np.recarray) if dtype.names else array
 
 
-def _pointer(context: Any, builder: Any, address: Any, index: Any, element: Any) -> Any:
-    """LLVM pointer to element `index` of a table of numba type `element`."""
-    data = context.get_data_type(element)
-    size = context.get_constant(types.int64, context.get_abi_sizeof(data))
-    return builder.inttoptr(builder.add(address, builder.mul(index, size)), data.as_pointer())
-
-
 def rows_of(dtype: np.dtype[Any]) -> Callable[[int, int], Any]:
-    """``at(address, index)``: a row of a table of records."""
+    """``at(address, index)``: a row of a table of records, or a value of a table of numbers."""
     if INTERPRETED:
         return lambda address, index: _view(address + index * dtype.itemsize, dtype)[0]
-    record = numba.from_dtype(dtype)
+    element: Any = numba.from_dtype(dtype)
+    is_record = dtype.names is not None
+    result = element if is_record else types.int64
 
     @intrinsic
     def at(typing_context: Any, address: Any, index: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             offset = builder.mul(arguments[1], context.get_constant(types.int64, dtype.itemsize))
-            pointer = context.get_value_type(record)
-            return builder.inttoptr(builder.add(arguments[0], offset), pointer)
+            place = builder.add(arguments[0], offset)
+            if is_record:
+                return builder.inttoptr(place, context.get_value_type(element))
+            value = builder.load(builder.inttoptr(place, context.get_data_type(element).as_pointer()))
+            return context.cast(builder, value, element, result)
 
-        return record(types.int64, types.int64), code
+        return result(types.int64, types.int64), code
 
-    return at
-
-
-def values_of(dtype: np.dtype[Any]) -> Callable[[int, int], Any]:
-    """``get(address, index)``: a number of a table of numbers."""
-    if INTERPRETED:
-        return lambda address, index: _view(address + index * dtype.itemsize, dtype)[0]
-    element = numba.from_dtype(dtype)
-
-    @intrinsic
-    def get(typing_context: Any, address: Any, index: Any) -> Any:
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            value = builder.load(_pointer(context, builder, *arguments, element))
-            return context.cast(builder, value, element, types.int64)
-
-        return types.int64(types.int64, types.int64), code
-
-    return get
-
-
-def stores_of(dtype: np.dtype[Any]) -> Callable[[int, int, int], None]:
-    """``put(address, index, value)``: set a number of a table of numbers."""
-    if INTERPRETED:
-
-        def put_interpreted(address: int, index: int, value: int) -> None:
-            _view(address + index * dtype.itemsize, dtype)[0] = value
-
-        return put_interpreted
-    element = numba.from_dtype(dtype)
-
-    @intrinsic
-    def put(typing_context: Any, address: Any, index: Any, value: Any) -> Any:
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            number = context.cast(builder, arguments[2], types.int64, element)
-            builder.store(number, _pointer(context, builder, arguments[0], arguments[1], element))
-            return context.get_dummy_value()
-
-        return types.void(types.int64, types.int64, types.int64), code
-
-    return put
+    compiled: Intrinsic = at
+    return compiled
 
 
 def one_row_at(dtype: np.dtype[Any]) -> Callable[[int], Any]:
     """``row(address)``: a table of one record as an array that is not reference-counted."""
     if INTERPRETED:
         return lambda address: _view(address, dtype)
-    array_type = types.Array(numba.from_dtype(dtype), 1, "C")
+    array_type: Any = types.Array(numba.from_dtype(dtype), 1, "C")
+    tools: Any = cgutils
 
     @intrinsic
     def row(typing_context: Any, address: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            array = cgutils.create_struct_proxy(array_type)(context, builder)
+            array = context.make_array(array_type)(context, builder)
             one, size = (context.get_constant(types.intp, n) for n in (1, dtype.itemsize))
             data = builder.inttoptr(arguments[0], array.data.type)
-            array.data, array.nitems, array.itemsize = data, one, size
-            array.shape, array.strides = (cgutils.pack_array(builder, [n]) for n in (one, size))
-            array.meminfo = cgutils.get_null_value(array.meminfo.type)
-            array.parent = cgutils.get_null_value(array.parent.type)
-            return array._getvalue()
+            context.populate_array(
+                array, data=data, shape=tools.pack_array(builder, [one]), strides=tools.pack_array(builder, [size]),
+                itemsize=size, meminfo=None,
+            )  # fmt: skip
+            return array._getvalue()  # noqa: SLF001  # so named in Numba's own code generators
 
         return array_type(types.int64), code
 
-    return row
+    compiled: Intrinsic = row
+    return compiled

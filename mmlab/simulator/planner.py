@@ -23,8 +23,10 @@ REDUCE_ONLY = int(TargetFlag.REDUCE_ONLY)
 
 @kernel
 def first_place(sim: Any, side: int, rung: int) -> int:
-    """First of the two places of (side, rung): one for the order that works, one for the next while the first still has
-    a request in flight. The exit's come last."""
+    """First of the two places of (side, rung); the exit's come last.
+
+    A second order may be placed while the first, which is gone, still has a request in flight.
+    """
     i = sim.n_places // 4 - 1 if rung < 0 else rung
     return 4 * i + (1 - side)
 

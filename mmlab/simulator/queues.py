@@ -19,8 +19,8 @@ import math
 from typing import Any
 
 from mmlab.events import NO_PRICE, Kind
-from mmlab.kernels.policy import kernel
 from mmlab.kernels.book import BEGIN_CELL, END_CELL
+from mmlab.kernels.policy import kernel
 from mmlab.simulator.levels import cell_lots, cell_of, row_lots
 from mmlab.simulator.state import L3, LOG, NO_ASK, POWER, cell_at, event_at, int32_at, place_at, step_at
 

@@ -20,7 +20,7 @@ from mmlab.params import PARAMS, QUOTER
 from mmlab.simulator.latency import Latency
 from mmlab.simulator.loop import DONE, run_replay
 from mmlab.simulator.matching import ROOM
-from mmlab.simulator.state import ANSWER, CELL, FEED_TABLES, FIRST_VALUES, L3, OUT_DTYPES, QUEUES, SIM, WORKING, Array
+from mmlab.simulator.state import ANSWER, CELL, FIRST_VALUES, L3, OUT_DTYPES, QUEUES, SIM, WORKING, Array
 from mmlab.simulator.tape import Tape
 
 MOST_FIRST_ROWS = 1 << 22
@@ -180,7 +180,7 @@ def _first_sim(tape: Tape, params: Array, delays: tuple[Array, Array]) -> tuple[
         sim[name] = value
     for name, array in tables.items():
         sim["feed"][name] = _address(array)
-        if f"n_{name}" in FEED_TABLES.names:
+        if name in ("events", "book", "prints", "others"):
             sim["feed"][f"n_{name}"] = array.size
     for name, array in kept.items():
         sim[name] = _address(array)

@@ -1,4 +1,4 @@
-"""The records of a replay: our orders as we believe them and as the exchange has them, cursors on two clocks, tables."""
+"""The records of a replay: our orders, as we believe them and as the exchange has them; two clocks; tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmlab.events import BOOK, DECISION, EVENT, FILL, GATE, METRIC, NEVER_NS, NO
 from mmlab.kernels.book import PRINT, STEP
 from mmlab.kernels.decide import STATE
 from mmlab.params import PARAMS
-from mmlab.simulator.memory import one_row_at, rows_of, values_of
+from mmlab.simulator.memory import one_row_at, rows_of
 
 Array = np.ndarray[Any, Any]
 
@@ -37,10 +37,10 @@ WORKING = np.dtype(
         ("arrived_row", "i8"), ("cell", "i8"),
     ], align=True,
 )  # fmt: skip
-"""A place for one order. ``state`` is PLANNED while it is free. ``request_lots``: total size asked for. At the exchange:
-``leaves_lots`` to be filled, ``done_lots`` filled; ``level_lots`` is its level's size after the last change, and
-``traded_lots`` what traded at the price since; ``arrived_row`` is
-the number of rows before its arrival, ``cell`` that of its level, -1 while it does not rest."""
+"""A place for one order. ``state`` is PLANNED while it is free; ``request_lots`` is the total size asked for. At the
+exchange ``leaves_lots`` are to be filled and ``done_lots`` filled; ``level_lots`` is its level's size after the last
+change, and ``traded_lots`` what traded at the price since; ``arrived_row`` is the number of rows before its arrival,
+``cell`` that of its level, -1 while it does not rest."""
 
 ANSWER = np.dtype(
     [
@@ -53,8 +53,8 @@ ANSWER = np.dtype(
 FEED_TABLES = np.dtype(
     [
         ("events", "i8"), ("n_events", "i8"), ("book", "i8"), ("n_book", "i8"), ("prints", "i8"), ("n_prints", "i8"),
-        ("others", "i8"), ("n_others", "i8"), ("steps", "i8"), ("times", "i8"), ("added", "i8"), ("by_order", "i8"), ("low_ticks", "i8"),
-        ("high_ticks", "i8"), ("width", "i8"),
+        ("others", "i8"), ("n_others", "i8"), ("steps", "i8"), ("times", "i8"), ("added", "i8"), ("by_order", "i8"),
+        ("low_ticks", "i8"), ("high_ticks", "i8"), ("width", "i8"),
     ], align=True,
 )  # fmt: skip
 """Addresses of a `Tape`'s tables, and its price window."""
@@ -71,7 +71,7 @@ OUT_DTYPES = {
 }
 """Tables a replay writes."""
 OUT_TABLES = np.dtype(
-    [(name, "i8") for name in (*OUT_DTYPES, "answers")] + [(f"max_{name}", "i8") for name in (*OUT_DTYPES, "answers")],
+    [(f"{prefix}{name}", "i8") for prefix in ("", "max_") for name in (*OUT_DTYPES, "answers")],
     align=True,
 )
 """Their addresses and sizes; ``answers`` holds the bid's, then the ask's."""
@@ -119,5 +119,5 @@ event_at, book_at, print_at, step_at = rows_of(EVENT), rows_of(BOOK), rows_of(PR
 place_at, answer_at, fill_at, order_at = rows_of(WORKING), rows_of(ANSWER), rows_of(FILL), rows_of(ORDER)
 decision_at, target_at, gate_at, metric_at = rows_of(DECISION), rows_of(TARGET), rows_of(GATE), rows_of(METRIC)
 cell_at = rows_of(CELL)
-int32_at, int64_at = values_of(np.dtype("i4")), values_of(np.dtype("i8"))
+int32_at, int64_at = rows_of(np.dtype("i4")), rows_of(np.dtype("i8"))
 params_at, state_at = one_row_at(PARAMS), one_row_at(STATE)

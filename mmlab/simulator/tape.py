@@ -84,7 +84,7 @@ class Tape:
 
 
 @kernel
-def slot_of(ids: Array, order_id: int) -> int:
+def slot_of(ids: Array, order_id: int) -> Any:
     """Place of `order_id` in an open-addressing table whose size is a power of 2."""
     mask = ids.size - 1
     i = (order_id * np.int64(-7046029254386353131)) >> 20 & mask
