@@ -332,6 +332,7 @@ class OrderReason(IntEnum):
     TOO_LATE = 4  # cancel or modify of an order that was already gone
     REPLACED = 5
     END_OF_FEED = 6
+    NOT_FOUND = 7  # a full view of the venue does not show it
 
 
 METRIC = np.dtype(
