@@ -96,7 +96,7 @@ def rows_until(sim: Any, t_ns: int) -> int:
     block, blocks = row >> BLOCK_BITS, (f.n_events >> BLOCK_BITS) + 1
     while block < blocks and int64_at(f.times, block) <= t_ns:
         block += 1
-    row = max(row, block << BLOCK_BITS)
+    row = min(max(row, block << BLOCK_BITS), f.n_events)  # the last block may be short
     while row < f.n_events:
         e = event_at(f.events, row)
         if e.exch_ns > t_ns and is_book(e.kind):
