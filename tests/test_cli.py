@@ -173,7 +173,7 @@ def wrong_inputs(folder, recording, feed_file):
         (["import", recording, *raw, "-o", "speed=3"], "speed"),
         (["import", recording, *raw[:2], "--out", folder / "absent" / "x.parquet"], "cannot be written"),
         (["backtest", folder / "absent.parquet"], "no such file"),
-        (["backtest", feed_file, "--config", config], "typo.toml: ladder.hysterisis: no such parameter"),
+        (["backtest", feed_file, "--config", config], "typo.toml: ladder.hysterisis = 0.1: no such parameter"),
         (["backtest", feed_file, "--config", wild], "ladder.hysteresis = 7"),
         (["backtest", feed_file, "--config", folder / "broken.toml"], "not valid TOML"),
         (["backtest", feed_file, "--config", folder / "absent.toml"], "cannot read the config"),
