@@ -259,12 +259,14 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
         mine = {"events": str(at / "events.npy"), "params": str(at / "params.npy"), "runs": args.runs,
                 "instrument": instrument.to_dict()}  # fmt: skip
         task |= {"data": str(at / "peer.npy"), "log": str(at / "log.npy"), "runs": args.runs, "warm_rows": WARM_ROWS,
-                 "depths": ["roi", "hashmap"], "max_orders": 2 * int((result.orders["state"] == 2).sum()) + 1000}  # fmt: skip
+                 "depths": ["roi", "hashmap"], "max_orders": 2 * result.counters["placed"] + 1000}  # fmt: skip
         (at / "mine.json").write_text(json.dumps(mine))
         (at / "task.json").write_text(json.dumps(task))
         ours = subprocess_json([sys.executable, __file__, "--worker", str(at / "mine.json")])
         theirs = subprocess_json([args.peer, str(PEER), str(at / "task.json")])
         log = np.load(at / "log.npy")
+    if instrument.inverse:
+        theirs["balance"] *= -1  # its ledger of inverse contracts has the other sign
     ours |= our_totals(result, instrument, theirs["last_ns"])
     wrong = differences(our_orders(result, theirs["last_ns"]), log, theirs["last_ns"])
     wrong += [f"{key}: {ours[key]} against {theirs[key]}" for key in ("orders", "fills", "position", "balance", "fee")
