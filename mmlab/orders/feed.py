@@ -93,12 +93,13 @@ def seen(s: State, order: Order, order_index: int) -> None:
 
 def settle_modify(s: State, order: Order, view: OrderView) -> None:
     """Take price and size from a newer report; a modify that shows in it is done."""
-    if (order.price_ticks, order.size_lots) != (view.price_ticks, view.size_lots):
-        order.price_ticks, order.size_lots = view.price_ticks, view.size_lots
-        s.dirty = True
-    if order.modify is not None and (order.new_price_ticks, order.new_size_lots) == (view.price_ticks, view.size_lots):
+    now = view.price_ticks, view.size_lots
+    done = order.modify is not None and (order.new_price_ticks, order.new_size_lots) == now
+    if (order.price_ticks, order.size_lots) != now:
+        order.price_ticks, order.size_lots = now
+        s.dirty = s.dirty or not done
+    if done:
         order.modify = None
-        s.dirty = True
         if order.state == OrderState.MODIFY_PENDING:
             hold_of(s, order.side, order.rung).attempts = 0
             release(s, order)
@@ -140,6 +141,7 @@ def apply_fill(s: State, fill: Fill) -> None:
     s.account.book(fill.trade_id, fill.client_id, fill.side * fill.size_lots)
     s.quota.earn(fill.price_ticks, fill.size_lots)
     s.dirty = True
+    s.risk += 1
     order = s.orders.known.get(fill.client_id)
     if order is None:
         report_fill(s, fill)

@@ -41,15 +41,13 @@ def objection(action: Place | Change, exposure: Exposure, gate: Gate) -> str:
     if gate.closed:
         return gate.closed
     if isinstance(action, Place):
-        side, price, flags, more, orders = action.side, action.price_ticks, action.flags, action.lots, 1
-        size = action.lots
+        side, flags = action.side, action.flags
     else:
-        order = action.order
-        side, price, flags, orders = order.side, action.price_ticks, order.flags, 0
-        more, size = max(0, action.lots - order.left_lots), action.lots
-    if size < gate.min_lots or size > gate.limits.max_order_lots or price <= 0:
+        side, flags = action.order.side, action.order.flags
+    price, more = action.price_ticks, growth(action)
+    if not gate.min_lots <= action.lots <= gate.limits.max_order_lots or price <= 0:
         return "size"
-    if orders and exposure.orders >= gate.limits.max_live_orders:
+    if isinstance(action, Place) and exposure.orders >= gate.limits.max_live_orders:
         return "order_count"
     return (
         book_objection(side, price, flags, gate)
@@ -82,13 +80,15 @@ def exposure_objection(side: int, more: int, flags: int, exposure: Exposure, gat
     return "exposure" if exposure.lots[side] + more > most else ""
 
 
-def count(action: Place | Change, exposure: Exposure) -> None:
-    """Take a command that passed into the worst case."""
-    if isinstance(action, Place):
-        exposure.grow(action.side, action.price_ticks, action.lots, new=True)
-    else:
-        order = action.order
-        exposure.grow(order.side, action.price_ticks, max(0, action.lots - order.left_lots), new=False)
+def growth(action: Place | Change) -> int:
+    """Lots that `action` adds to what may still trade."""
+    return action.lots if isinstance(action, Place) else max(0, action.lots - action.order.left_lots)
+
+
+def count(action: Place | Change, more_lots: int, exposure: Exposure) -> None:
+    """Take a command that passed into the worst case; `more_lots` is its `growth`."""
+    side = action.side if isinstance(action, Place) else action.order.side
+    exposure.grow(side, action.price_ticks, more_lots, new=isinstance(action, Place))
 
 
 def takes(flags: int) -> bool:

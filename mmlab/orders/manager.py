@@ -13,9 +13,9 @@ from mmlab.events import NEVER_NS
 from mmlab.orders import events as e
 from mmlab.orders.commands import AnyCommand
 from mmlab.orders.feed import on_position, on_report, on_trade
-from mmlab.orders.limits import takes
 from mmlab.orders.order import Order
-from mmlab.orders.react import expire, next_deadline, react
+from mmlab.orders.planner import IOC
+from mmlab.orders.react import react
 from mmlab.orders.reconcile import on_link_down, on_link_up, on_query_failed, on_snapshot
 from mmlab.orders.replies import (
     on_ack,
@@ -28,6 +28,7 @@ from mmlab.orders.replies import (
 )
 from mmlab.orders.settings import OrderSettings
 from mmlab.orders.state import State
+from mmlab.orders.timers import expire, next_deadline
 
 
 class OrderManager:
@@ -50,7 +51,7 @@ class OrderManager:
         s.now_ns = max(s.now_ns, event.ts_ns)
         s.out = []
         self._apply(event)
-        react(s)
+        react(s, quiet=type(event) in QUIET and not s.out)
         return s.out
 
     def next_deadline(self) -> int | None:
@@ -74,6 +75,10 @@ class OrderManager:
         APPLY[type(event)](s, event)
 
 
+QUIET = (e.Top, e.Targets)
+"""Events that touch no order."""
+
+
 def on_top(s: State, event: e.Top) -> None:
     """The newest book. Plans depend on it only where it forbids something."""
     s.top = event
@@ -85,8 +90,8 @@ def on_targets(s: State, event: e.Targets) -> None:
     """The newest decision."""
     if s.halted:
         return
-    quotes = tuple(quote for quote in event.quotes if not takes(quote.flags))
-    s.exits = [quote for quote in event.quotes if takes(quote.flags)]
+    s.exits = [quote for quote in event.quotes if quote.flags & IOC]
+    quotes = tuple(quote for quote in event.quotes if not quote.flags & IOC) if s.exits else event.quotes
     if quotes != s.quotes or s.exits:
         s.quotes, s.dirty = quotes, True
 
@@ -114,6 +119,7 @@ def on_cancel_all(s: State, event: e.CancelAll) -> None:
 def on_reduce_only(s: State, event: e.ReduceOnly) -> None:
     """Only orders that reduce the position, or no longer."""
     s.reduce_only, s.dirty = event.on, True
+    s.risk += 1
 
 
 def on_configure(s: State, event: e.Configure) -> None:
@@ -125,6 +131,7 @@ def on_configure(s: State, event: e.Configure) -> None:
         event.settings.retry,
     )
     s.dirty = True
+    s.risk += 1
 
 
 APPLY: dict[type, Callable[[State, Any], None]] = {

@@ -123,6 +123,7 @@ class KeyRing:
 
     def __init__(self, quote_keys: Sequence[int], cancel_keys: Sequence[int], calm_ns: int = 0) -> None:
         self.keys = {index: Key(index, calm_ns) for index in dict.fromkeys((*quote_keys, *cancel_keys))}
+        self.ring = tuple(self.keys.values())
         self._quotes = [self.keys[index] for index in dict.fromkeys(quote_keys)]
         self._cancels = [self.keys[index] for index in dict.fromkeys(cancel_keys)]
 

@@ -24,6 +24,7 @@ class Tx:
     deadline_ns: int
     round: int = 0
     signed: bool = False
+    risk: int = 0  # `State.risk` when it was planned
     sent_ns: int = NEVER_NS
     covers: list[int] = field(default_factory=list)  # client ids a cancel-all is meant for
 

@@ -98,8 +98,8 @@ def changeable(order: Order, rules: Rules) -> bool:
     return rules.optimistic and order.state in COMING and order.sent_ns <= rules.now_ns
 
 
-def plan(quotes: Iterable[Quote], orders: Iterable[Order], rules: Rules) -> list[Action]:
-    """Commands that take `orders` to `quotes`, most important first.
+def plan(quotes: Iterable[Quote], orders: Iterable[Order], rules: Rules) -> tuple[list[Action], bool]:
+    """Commands that take `orders` to `quotes`, most important first; and whether more waits for orders to go live.
 
     Parameters
     ----------
@@ -112,13 +112,17 @@ def plan(quotes: Iterable[Quote], orders: Iterable[Order], rules: Rules) -> list
     """
     quotes, orders = list(quotes), [order for order in orders if MAY_REST[order.state]]
     actions: list[Action] = []
+    waits = False
     for side in (BID, ASK):
         mine = [order for order in orders if order.side == side]
         wanted = [quote for quote in quotes if quote.side == side]
         if mine or wanted:
-            actions += plan_side(side, wanted, mine, rules)
-    actions.sort(key=priority)
-    return actions
+            found, more = plan_side(side, wanted, mine, rules)
+            actions += found
+            waits = waits or more
+    if len(actions) > 1:
+        actions.sort(key=priority)
+    return actions, waits
 
 
 def priority(action: Action) -> tuple[int, int, int]:
@@ -132,7 +136,7 @@ def priority(action: Action) -> tuple[int, int, int]:
     return (2, action.rung, -action.distance_ticks)
 
 
-def plan_side(side: int, quotes: Sequence[Quote], orders: Sequence[Order], rules: Rules) -> list[Action]:
+def plan_side(side: int, quotes: Sequence[Quote], orders: Sequence[Order], rules: Rules) -> tuple[list[Action], bool]:
     """`plan` for one side."""
     levels = levels_of(quotes)
     counted = sorted((o for o in orders if o.state != OrderState.CANCEL_PENDING), key=lambda o: o.born)
@@ -145,11 +149,15 @@ def plan_side(side: int, quotes: Sequence[Quote], orders: Sequence[Order], rules
         unmet = [level for level in unmet if not keep_near(level, loose, rules.tolerance_ticks)]
     replaced = {order.replaces: order for order in counted if order.replaces} if levels else {}
     actions: list[Action] = []
+    waits = bool(loose)
     for level in levels.values():
-        if level.orders:
-            actions += fit_size(side, level, replaced, rules)
+        excess = sum([order.aim_lots for order in level.orders]) - level.lots
+        if level.orders and excess:
+            changes = fit_size(side, level, excess, replaced, rules)
+            actions += changes
+            waits = waits or not changes
     stale = [o for o in loose if o.client_id not in replaced or replaced[o.client_id].state not in COMING]
-    return actions + pair_rest(side, unmet, stale, rules)
+    return actions + pair_rest(side, unmet, stale, rules), waits
 
 
 def levels_of(quotes: Sequence[Quote]) -> dict[int, Level]:
@@ -175,9 +183,8 @@ def keep_near(level: Level, loose: list[Order], tolerance_ticks: int) -> bool:
     return True
 
 
-def fit_size(side: int, level: Level, replaced: dict[int, Order], rules: Rules) -> list[Action]:
+def fit_size(side: int, level: Level, excess: int, replaced: dict[int, Order], rules: Rules) -> list[Action]:
     """Make the orders at one price add up to what is wanted."""
-    excess = sum(order.aim_lots for order in level.orders) - level.lots
     if excess < 0:
         return add_size(side, level, -excess, rules)
     actions: list[Action] = []

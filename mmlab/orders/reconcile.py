@@ -68,6 +68,7 @@ def on_snapshot(s: State, event: Snapshot) -> None:
         return
     asked_ns, s.query = s.query[1], None
     s.query_fails = 0
+    s.risk += 1
     for fill in sorted(event.fills, key=lambda f: f.trade_id):
         apply_view_fill(s, fill)
     if event.complete:

@@ -96,8 +96,8 @@ def sign_anew(s: State, txs: Iterable[Tx]) -> None:
 def on_ack(s: State, event: Ack) -> None:
     """Accepted: the nonce is consumed; the effect will show on the account feed."""
     if event.quota_left >= 0:
+        s.dirty = s.dirty or event.quota_left > s.quota.left
         s.quota.told(event.quota_left)
-        s.dirty = True
     tx = s.txs.pop(event.tx_id, None)
     if tx is None:
         s.counts["late_reply"] += 1
@@ -109,7 +109,7 @@ def on_ack(s: State, event: Ack) -> None:
     if tx.kind == TxKind.PLACE and order is not None and order.seen_ns > s.now_ns and not changing:
         advance(s, order, Step.ACCEPT)
         order.deadline_ns = s.now_ns + s.settings.times.open_ns
-    s.dirty = True
+    s.dirty = s.dirty or s.starved
 
 
 def on_send_failed(s: State, event: SendFailed) -> None:

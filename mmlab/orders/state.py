@@ -16,7 +16,7 @@ from mmlab.orders.order import Order, Tx
 from mmlab.orders.quota import TokenBucket, VolumeQuota
 from mmlab.orders.retry import Retries
 from mmlab.orders.settings import OrderSettings
-from mmlab.orders.states import NEXT, TERMINAL, Step
+from mmlab.orders.states import NEXT, REPLAN, TERMINAL, Step
 
 
 class Hold:
@@ -44,6 +44,10 @@ class State:
         A cancel-all is due.
     dirty : bool
         Something changed that plans depend on.
+    guarded, starved, waits : bool
+        Something was forbidden by the book; lacked a key, a slot or room in flight; waits for an order to go live.
+    risk : int
+        Counts changes, other than of the book, that may forbid what was planned before.
     wake_ns : int
         When what was withheld may be tried again.
     ask_ns : int
@@ -82,7 +86,9 @@ class State:
         self.viewed_ns = start_ns  # when the newest full view was asked for
         self.query_fails = 0
         self.collars = 0
-        self.guarded = False  # the book forbade something that was planned
+        self.guarded = self.starved = self.waits = False
+        self.order_due_ns = self.order_ask_ns = NEVER_NS  # see `timers.look_ahead`
+        self.risk = 0
         self._numbers = 0
 
     def number(self) -> int:
@@ -135,7 +141,8 @@ def advance(s: State, order: Order, step: Step, *, reason: int = 0, exch_ns: int
         if TERMINAL[after]:
             order.ended_ns, order.deadline_ns, order.ask_ns = s.now_ns, NEVER_NS, NEVER_NS
         s.orders.refile(order)
-        s.dirty = True
+        if REPLAN[after] or REPLAN[before] or s.waits or s.starved or s.settings.ack_mode == "optimistic":
+            s.dirty = True
         s.out.append(
             Moved(
                 s.now_ns, order.client_id, before, after, order.order_index, order.price_ticks, order.size_lots,

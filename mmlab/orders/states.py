@@ -105,5 +105,7 @@ PENDING = _flags(
     S.PLANNED, S.SIGNED, S.SENT, S.ACCEPTED, S.CANCEL_PENDING, S.MODIFY_PENDING, S.UNKNOWN, S.DRAINING
 )  # fmt: skip
 """By state: not yet live, or with something unsettled."""
+REPLAN = _flags(S.CANCEL_PENDING, S.UNKNOWN, S.DRAINING, S.FILLED, S.CANCELED, S.REJECTED, S.EXPIRED)
+"""By state: to come here or to leave is not part of any plan. (That an order goes live is.)"""
 RESTING = _flags(S.LIVE, S.PARTIALLY_FILLED)
 """By state: in the book, with nothing in flight."""

@@ -8,7 +8,20 @@ from collections.abc import Callable
 import msgspec
 
 from mmlab.events import NEVER_NS, OrderState
-from mmlab.orders import exposure, feed, ids, limits, manager, planner, react, reconcile, replies, state
+from mmlab.orders import (
+    exposure,
+    feed,
+    ids,
+    limits,
+    manager,
+    planner,
+    react,
+    reconcile,
+    replies,
+    sending,
+    state,
+    timers,
+)
 from mmlab.orders.account import Account
 from mmlab.orders.exposure import Exposure
 from mmlab.orders.nonces import Key
@@ -52,7 +65,7 @@ def no_post_only_guard(patch):
 @mutant("post_only", "placed_while_halted")
 def no_second_look(patch):
     """What was right when it was planned is sent, whatever happened while it was signed."""
-    patch(react, "objection_now", lambda *_: "")
+    patch(sending, "objection_now", lambda *_: "")
 
 
 @mutant("self_cross")
@@ -144,7 +157,7 @@ def unclear_counts_as_refused(patch):
 @mutant("placed_while_halted")
 def kill_only_cancels(patch):
     """A halt does not forbid placing."""
-    real = react.closed
+    real = sending.closed
 
     def closed(s):
         s.halted, halted = False, s.halted
@@ -152,7 +165,7 @@ def kill_only_cancels(patch):
         s.halted = halted
         return why
 
-    patch(react, "closed", closed)
+    patch(sending, "closed", closed)
     patch(manager, "APPLY", {**manager.APPLY, manager.e.Targets: targets_while_halted})
 
 
@@ -173,7 +186,7 @@ def timeout_ends_an_order(patch):
         state.advance(s, order, Step.DOUBT)
         state.advance(s, order, Step.REJECT)
 
-    for module in (react, reconcile, replies, state):
+    for module in (timers, reconcile, replies, state):
         patch(module, "doubt", doubt)
 
 
@@ -202,13 +215,13 @@ def partial_views_count_as_full(patch):
 @mutant("stray")
 def no_periodic_view(patch):
     """Nobody looks unless there is a doubt."""
-    real = react.query_due_ns
+    real = timers.query_due_ns
 
     def due(s):
         s.viewed_ns = NEVER_NS // 2
         return real(s)
 
-    patch(react, "query_due_ns", due)
+    patch(timers, "query_due_ns", due)
 
 
 @mutant("position", blind=True)
@@ -266,7 +279,7 @@ def a_modify_in_doubt_is_forgotten(patch):
         real(s, order)
         order.modify = None
 
-    for module in (react, reconcile, replies, state):
+    for module in (timers, reconcile, replies, state):
         patch(module, "doubt", doubt)
 
 
@@ -336,7 +349,7 @@ def chance_from_outside(patch):
 @mutant("timer_storm")
 def deadlines_in_the_past(patch):
     """A deadline that is over is named again."""
-    real = react.next_deadline
+    real = timers.next_deadline
     patch(manager, "next_deadline", lambda s: min(real(s), s.now_ns + 1000))
 
 

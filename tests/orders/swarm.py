@@ -97,7 +97,7 @@ class Swarm:
             fate, code = "ok", 0
             victim = self.victim is not None and getattr(world.wire[i].body, "kind", None) == self.victim
             if rng.random() < (0.5 if victim else self.trouble):
-                fate = rng.choice(self.fates)
+                fate = rng.choice(("lost", "unclear") if victim else self.fates)
                 code = rng.choice(self.codes) if rng.random() < 0.3 else 0
             world.deliver_any(i, fate, code)
 
