@@ -30,7 +30,7 @@ lab: .venv/warm ## Open the notebooks in JupyterLab
 # --- Check -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint types .venv/warm browser ## Linters, types, import contracts, then the tests
+test: lint types .venv/warm .venv-bench/installed browser ## Linters, types, import contracts, then the tests
 	@$(BIN)/python -m pytest
 
 .PHONY: lint

@@ -59,7 +59,7 @@ class Feed:
 
     def wait(self, ms: float) -> Feed:
         """Something that concerns nobody, so that the clock gets there and a decision is taken."""
-        return self.trade(ms, BID, 1900, 1)
+        return self.trade(ms, ASK, 1900, 1)
 
     @property
     def events(self) -> np.ndarray:
