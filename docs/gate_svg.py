@@ -88,13 +88,16 @@ CAUSES: list[tuple[str, str, Reason]] = [
     ("flip gate: widened", "#b394e0", Reason.FLIP_WIDEN),
     ("cooldown", "#f7d154", Reason.COOLDOWN),
     ("ladder", "#9cc7ea", Reason.LADDER | Reason.CUT),
-]  # fmt: skip
+]
 """What is shown of a side's reasons, first match first: name, colour, bits."""
 HALT, REDUCES, REARMS = "halt", "halt, reduces only", "waits to re-arm"
 COLORS = {
-    HALT: "#8e1b12", REDUCES: "#d99a8f", REARMS: "#9ca3af", **{name: color for name, color, _ in CAUSES},
+    HALT: "#8e1b12",
+    REDUCES: "#d99a8f",
+    REARMS: "#9ca3af",
+    **{name: color for name, color, _ in CAUSES},
     "as the model says": "#e9f5ec",
-}  # fmt: skip
+}
 
 
 def cause(reasons: int, *, quoted: bool, halted: bool) -> str:
@@ -156,7 +159,10 @@ def _path(line: Line, x: _Axis, up) -> str:
     part = _window(t, x.begin, x.end)
     t, y = t[part], y[part]
     out, pen, last = [], False, (np.nan, np.nan)
+    column = np.floor((np.clip(t, x.begin, x.end) - x.begin) * x.scale * 3)
     for i in range(t.size):
+        if i + 1 < t.size and column[i + 1] == column[i]:
+            continue  # a third of a pixel holds one value: its last
         if np.isnan(y[i]):
             if pen and line.step:
                 out.append(f"H{x(t[i]):.1f}")
@@ -195,9 +201,11 @@ def _limits(panel: Panel, x: _Axis) -> tuple[float, float]:
 
 
 SHAPES = {
-    "up": "M0,-5.5L5,4.5H-5Z", "down": "M0,5.5L5,-4.5H-5Z", "dot": "M-3.2,0a3.2,3.2 0 1,0 6.4,0a3.2,3.2 0 1,0 -6.4,0",
+    "up": "M0,-5.5L5,4.5H-5Z",
+    "down": "M0,5.5L5,-4.5H-5Z",
+    "dot": "M-3.2,0a3.2,3.2 0 1,0 6.4,0a3.2,3.2 0 1,0 -6.4,0",
     "cross": "M-4,-4L4,4M-4,4L4,-4",
-}  # fmt: skip
+}
 
 
 def _panel(panel: Panel, x: _Axis, top: float) -> str:
@@ -211,8 +219,10 @@ def _panel(panel: Panel, x: _Axis, top: float) -> str:
     for begin, end, color in panel.spans:
         if end > x.begin and begin < x.end:
             width = max(1.0, x(end) - x(begin))
-            out.append(f'<rect x="{x(begin):.1f}" y="{top + HEAD}" width="{width:.1f}" height="{panel.height}" '
-                       f'fill="{color}" opacity="0.16"/>')  # fmt: skip
+            out.append(
+                f'<rect x="{x(begin):.1f}" y="{top + HEAD}" width="{width:.1f}" height="{panel.height}" '
+                f'fill="{color}" opacity="0.16"/>'
+            )
     for value in _ticks(low, high, max(2, panel.height // 28)):
         out.append(f'<path d="M{LEFT},{up(value):.1f}H{WIDTH - RIGHT}" stroke="#e5e7eb" fill="none"/>')
         out.append(_text(LEFT - 6, up(value) + 4, f"{value:.6g}", GREY, "end"))
@@ -233,8 +243,9 @@ def _panel(panel: Panel, x: _Axis, top: float) -> str:
     for m in panel.marks:
         shapes = "".join(
             f'<path transform="translate({x(t):.1f},{up(y):.1f})" d="{SHAPES[m.shape]}"/>'
-            for t, y in zip(m.t, m.y, strict=True) if x.begin <= t <= x.end
-        )  # fmt: skip
+            for t, y in zip(m.t, m.y, strict=True)
+            if x.begin <= t <= x.end
+        )
         fill = "none" if m.shape == "cross" else m.color
         out.append(f'<g fill="{fill}" stroke="{"none" if fill != "none" else m.color}" stroke-width="1.8">{shapes}</g>')
     out.append(_text(LEFT, top + 14, panel.title, more=' font-weight="bold"'))
@@ -257,8 +268,10 @@ def _lanes(lanes: Lanes, x: _Axis, top: float) -> str:
             if end <= x.begin or begin >= x.end:
                 continue
             used += [key] if key not in used else []
-            out.append(f'<rect x="{x(begin):.1f}" y="{y}" width="{max(0.8, x(end) - x(begin)):.1f}" height="16" '
-                       f'fill="{lanes.colors[key]}"/>')  # fmt: skip
+            out.append(
+                f'<rect x="{x(begin):.1f}" y="{y}" width="{max(0.8, x(end) - x(begin)):.1f}" height="16" '
+                f'fill="{lanes.colors[key]}"/>'
+            )
     place = WIDTH - RIGHT
     for key in sorted(used, key=list(lanes.colors).index, reverse=True):
         place -= 6.6 * len(key) + 22
@@ -284,8 +297,10 @@ def draw(path: Path, panels: Sequence[Panel | Lanes], begin: float, end: float, 
     height = top + 18
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" height="{height:.0f}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}"'
+        f' height="{height:.0f}"'
         f' font-family="system-ui, sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>'
-        + "\n".join(body) + "</svg>\n",
+        + "\n".join(body)
+        + "</svg>\n",
         encoding="utf-8",
-    )  # fmt: skip
+    )
