@@ -353,9 +353,47 @@ class Risk(Section):
     on_stop: Literal["keep", "flatten"] = Field("keep", description="what happens to the position at the end")
 
 
+class Retry(Section):
+    """Back-off of refused messages, budgets and circuit breaker."""
+
+    base_ms: float = _number(100.0, 1, 60000, "ms", "wait after the first refusal")
+    factor: float = _number(2.0, 1, 10, "", "each further refusal in a row multiplies the wait")
+    max_ms: float = _number(10000.0, 1, 3.6e6, "ms", "longest wait")
+    jitter: float = _number(0.25, 0, 1, "", "share of a wait that chance takes away")
+    per_order: int = _number(5, 1, 1000, "", "refusals in a row of one order or rung, then the longest wait each time")
+    per_session: int = _number(100, 1, 100000, "1/min", "retries of all orders, then quoting pauses")
+    breaker_n: int = _number(50, 5, 10000, "messages", "window of the circuit breaker")
+    breaker_min_n: int = _number(10, 1, 10000, "messages", "least messages before it may open")
+    breaker_share: float = _number(0.2, 0.01, 1, "", "a larger refused share pauses quoting")
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        return _unless(self, _below(self, "max_ms", "base_ms"), _below(self, "breaker_n", "breaker_min_n"))
+
+
+class Waits(Section):
+    """How long the order manager waits for an answer before it doubts, and how often it looks."""
+
+    sign_ms: float = _number(1000.0, 1, 60000, "ms", "for a signature")
+    ack_ms: float = _number(2000.0, 1, 60000, "ms", "for the venue's acceptance (strict)")
+    open_ms: float = _number(2000.0, 1, 60000, "ms", "for an accepted order, or missing trades, on the account feed")
+    change_ms: float = _number(2000.0, 1, 60000, "ms", "for a modify or cancel to show on the account feed")
+    query_ms: float = _number(5000.0, 1, 60000, "ms", "for a full view of the account")
+    query_gap_ms: float = _number(200.0, 1, 60000, "ms", "least time between two full views")
+    reconcile_s: float = _number(30.0, 0.1, 3600, "s", "a full view at least this often")
+
+
 class Execution(Section):
     """How targets become orders."""
 
+    ack_mode: Literal["strict", "optimistic"] = Field(
+        "strict", description="strict: an order may be changed once it is seen live; optimistic: once it is sent"
+    )
+    slots: bool = Field(True, description="two places a rung: the new order goes live before the old one is cancelled")
+    instance: int = _number(0, 0, 15, "", "number of this mmlab among those that share an account; part of order ids")
+    size_tolerance: float = _number(0.0, 0, 1, "", "an order is not refilled while less than this share is missing")
+    retry: Retry = Retry()
+    waits: Waits = Waits()
     refresh_tolerance_ticks: int = _number(1, 0, 1000, "ticks", "a move of fewer ticks is not worth the queue position")
     replace: Literal["modify", "cancel_place"] = Field("modify", description="how an order is moved")
     post_only: bool = Field(True, description="quotes are post-only")

@@ -160,6 +160,8 @@ class OrderView(msgspec.Struct, frozen=True, omit_defaults=True):
     seq: int = 0
     reason: int = 0
     """`mmlab.events.OrderReason`."""
+    flags: int = 1
+    """`mmlab.events.TargetFlag`."""
 
 
 class OrderReport(Event, frozen=True):

@@ -95,10 +95,13 @@ def settle_modify(s: State, order: Order, view: OrderView) -> None:
     """Take price and size from a newer report; a modify that shows in it is done."""
     now = view.price_ticks, view.size_lots
     done = order.modify is not None and (order.new_price_ticks, order.new_size_lots) == now
-    if (order.price_ticks, order.size_lots) != now:
+    was = order.price_ticks, order.size_lots
+    if was != now:
         order.price_ticks, order.size_lots = now
         s.dirty = s.dirty or not done
     if done:
+        if order.price_ticks != was[0] or order.size_lots > was[1]:
+            order.born = s.number()  # it stands at the end of the queue now
         order.modify = None
         if order.state == OrderState.MODIFY_PENDING:
             hold_of(s, order.side, order.rung).attempts = 0

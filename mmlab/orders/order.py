@@ -35,8 +35,8 @@ class Order:
 
     ``size_lots`` counts filled lots too. ``reported_lots`` is the venue's cumulative count, ``traded_lots`` ours from
     trades; the larger is the truth we act on. A modify in flight leaves the order at its old or its new price and size,
-    so both are kept. ``seen_ns`` is when we first knew it to be at the venue. ``ask_ns``: a full view asked for at or
-    after this time would tell something we need to know.
+    so both are kept. ``born`` rises with the place in the queue. ``seen_ns`` is when we first knew it to be at the
+    venue. ``ask_ns``: a full view asked for at or after this time would tell something we need to know.
     """
 
     client_id: int

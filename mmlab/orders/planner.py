@@ -143,13 +143,13 @@ def plan_side(side: int, quotes: Sequence[Quote], orders: Sequence[Order], rules
     loose: list[Order] = []
     for order in counted:
         level = levels.get(order.aim_ticks)
-        (loose if level is None else level.orders).append(order)
+        (loose if level is None or level.flags != order.flags else level.orders).append(order)
     unmet = [level for level in levels.values() if not level.orders]
     if rules.tolerance_ticks > 1:
         unmet = [level for level in unmet if not keep_near(level, loose, rules.tolerance_ticks)]
     replaced = {order.replaces: order for order in counted if order.replaces} if levels else {}
     actions: list[Action] = []
-    waits = bool(loose)
+    waits = any(not changeable(order, rules) for order in loose)
     for level in levels.values():
         excess = sum([order.aim_lots for order in level.orders]) - level.lots
         if level.orders and excess:
@@ -157,7 +157,9 @@ def plan_side(side: int, quotes: Sequence[Quote], orders: Sequence[Order], rules
             actions += changes
             waits = waits or not changes
     stale = [o for o in loose if o.client_id not in replaced or replaced[o.client_id].state not in COMING]
-    return actions + pair_rest(side, unmet, stale, rules), waits
+    actions += pair_rest(side, unmet, stale, rules)
+    waits = waits or len(stale) < len(loose) or any(type(a) is Place and a.replaces for a in actions)
+    return actions, waits
 
 
 def levels_of(quotes: Sequence[Quote]) -> dict[int, Level]:
@@ -174,7 +176,8 @@ def levels_of(quotes: Sequence[Quote]) -> dict[int, Level]:
 
 def keep_near(level: Level, loose: list[Order], tolerance_ticks: int) -> bool:
     """Let the nearest loose order within tolerance serve `level`."""
-    near = min(loose, key=lambda o: abs(o.aim_ticks - level.price_ticks), default=None)
+    alike = [order for order in loose if order.flags == level.flags]
+    near = min(alike, key=lambda o: abs(o.aim_ticks - level.price_ticks), default=None)
     if near is None or abs(near.aim_ticks - level.price_ticks) >= tolerance_ticks:
         return False
     loose.remove(near)
@@ -230,7 +233,7 @@ def pair_rest(side: int, unmet: list[Level], stale: list[Order], rules: Rules) -
     waiting = len(stale) - len(free)
     for level in unmet:
         if free:
-            order = min(free, key=lambda o: abs(o.price_ticks - level.price_ticks))
+            order = min(free, key=lambda o: (o.flags != level.flags, abs(o.price_ticks - level.price_ticks)))
             free.remove(order)
             actions.append(replace(side, level, order, rules))
         elif waiting > 0:
@@ -242,7 +245,7 @@ def pair_rest(side: int, unmet: list[Level], stale: list[Order], rules: Rules) -
 
 def replace(side: int, level: Level, order: Order, rules: Rules) -> Action:
     """Take `order` to `level` in the cheapest way that is allowed."""
-    if rules.modify and rules.prefer_modify:
+    if rules.modify and rules.prefer_modify and order.flags == level.flags:
         return Change(order, level.rung, level.price_ticks, level.lots)
     spare = rules.spare_lots[0 if side == BID else 1]
     if rules.slots and level.lots <= spare:

@@ -146,7 +146,7 @@ def adopt(s: State, view: OrderView) -> Order:
     assert parts is not None  # noqa: S101  `owns` was asked
     order = Order(
         view.client_id, slot_code(parts.side, parts.rung, parts.half), view.side, parts.rung, view.price_ticks,
-        view.size_lots, 0, s.number(),
+        view.size_lots, view.flags, 0,
     )  # fmt: skip
     order.state = OrderState.UNKNOWN
     order.reported_lots = view.filled_lots

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from mmlab.config import Config
 from mmlab.events import NS_PER_MS, NS_PER_S
 from mmlab.orders.venue import VenueRules
 
@@ -70,3 +71,62 @@ class OrderSettings(msgspec.Struct, frozen=True):
     times: Times = Times()
     retry: RetryRule = RetryRule()
     venue: VenueRules = VenueRules()
+
+
+def settings_of(config: Config, risk: Any, venue: VenueRules, seed: int = 0) -> OrderSettings:
+    """Settings from a config.
+
+    Parameters
+    ----------
+    config : Config
+        Sections `strategy` and `execution` are read.
+    risk : record
+        The ``risk`` part of a `mmlab.params.PARAMS` row: limits in lots.
+    venue : VenueRules
+        What the venue can do.
+    seed : int
+        Of the jitter of retries.
+    """
+    execution = config.execution
+    retry, waits = execution.retry, execution.waits
+
+    def ns(ms: float) -> int:
+        return round(ms * NS_PER_MS)
+
+    return OrderSettings(
+        instance=execution.instance,
+        seed=seed,
+        rungs=config.strategy.rungs,
+        slots=execution.slots,
+        ack_mode=execution.ack_mode,
+        replace=execution.replace,
+        tolerance_ticks=execution.refresh_tolerance_ticks,
+        size_tolerance=execution.size_tolerance,
+        limits=Limits(
+            max_long_lots=int(risk["max_long_lots"]),
+            max_short_lots=int(risk["max_short_lots"]),
+            max_live_orders=int(risk["max_live_orders"]),
+            collar_bps=float(risk["collar_bps"]),
+        ),
+        times=Times(
+            sign_ns=ns(waits.sign_ms),
+            ack_ns=ns(waits.ack_ms),
+            open_ns=ns(waits.open_ms),
+            change_ns=ns(waits.change_ms),
+            query_ns=ns(waits.query_ms),
+            query_gap_ns=ns(waits.query_gap_ms),
+            reconcile_ns=ns(1000 * waits.reconcile_s),
+        ),
+        retry=RetryRule(
+            base_ns=ns(retry.base_ms),
+            factor=retry.factor,
+            max_ns=ns(retry.max_ms),
+            jitter=retry.jitter,
+            per_order=retry.per_order,
+            per_session=retry.per_session,
+            breaker_n=retry.breaker_n,
+            breaker_min_n=retry.breaker_min_n,
+            breaker_share=retry.breaker_share,
+        ),
+        venue=venue,
+    )
