@@ -41,9 +41,10 @@ def trades() -> Iterator[Line]:
     for name in RECORDINGS:
         run = mmlab.backtest(load(name))
         s = run.summary
-        ok = s["fills"] > 0 and s["quote_uptime"] > 0.5 and not run.gates["action"].eq("latch").any()
+        uptime = min(s["uptime_bid"], s["uptime_ask"])
+        ok = s["fills"] > 0 and uptime > 0.5 and not run.gates["action"].eq("latch").any()
         figures = (
-            f"fills {s['fills']}, quoting {s['quote_uptime']:.1%} of the time, trips {s['kill_trips']},"
+            f"fills {s['fills']}, quoting {uptime:.1%} of the time, trips {s['kill_trips']},"
             f" gate triggers {s['gate_triggers']}, net {s['pnl_per_million']:.1f} per million"
         )
         yield f"Config() trades on {name}", ok, figures
