@@ -125,17 +125,32 @@ def heard_other_ns(sim: Any) -> int:
 
 
 @kernel
-def is_due(s: Array, p: Array, sim: Any, step_ns: int, t_ns: int) -> bool:
+def is_due(p: Array, s: Array, sim: Any, step_ns: int, t_ns: int) -> bool:
     """Whether to decide at this instant: something changed or a deadline is over, once at a time, and on the grid."""
     due = (s[0].dirty != 0 or next_deadline(p, s) <= t_ns) and sim.decided_ns < t_ns
     if step_ns == 0:
         return due
     if sim.grid_ns == NEVER_NS and due:
         sim.grid_ns = t_ns
-    if sim.grid_ns != t_ns:
+    if sim.grid_ns > t_ns:
         return False
-    sim.grid_ns += step_ns
-    return due
+    steps = (t_ns - sim.grid_ns) // step_ns
+    on_grid = t_ns == sim.grid_ns + steps * step_ns
+    sim.grid_ns += (steps + 1) * step_ns
+    return due and on_grid
+
+
+@kernel
+def next_timer_ns(p: Array, s: Array, sim: Any, step_ns: int) -> int:
+    """When to decide next if nothing happens before: at the deadline, or at the next point of the grid if it is due."""
+    deadline_ns = max(next_deadline(p, s), sim.decided_ns + 1)
+    if step_ns == 0 or sim.grid_ns == NEVER_NS:
+        return deadline_ns
+    if s[0].dirty or deadline_ns <= sim.grid_ns:
+        return sim.grid_ns
+    if deadline_ns == NEVER_NS:
+        return NEVER_NS
+    return sim.grid_ns + ((deadline_ns - sim.grid_ns - 1) // step_ns + 1) * step_ns
 
 
 @kernel
@@ -150,7 +165,7 @@ def run_replay(sims: Array, targets: Array, quoter: Any, record: bool) -> int:
         if written and not has_room(sim):
             return GROW
         written = False
-        timer_ns = sim.grid_ns if step_ns > 0 else max(next_deadline(p, s), sim.decided_ns + 1)
+        timer_ns = next_timer_ns(p, s, sim, step_ns)
         t_ns = min(print_ns, book_ns, other_ns, timer_ns, sim.answer_ns, sim.end_ns + 1)
         if sim.x_due_ns <= t_ns:
             t_ns = advance(q, sim, t_ns)
@@ -180,7 +195,7 @@ def run_replay(sims: Array, targets: Array, quoter: Any, record: bool) -> int:
             hear_all(p, s, sim, t_ns)
             orders_changed(p, s, sim, t_ns)
             written = True
-        if is_due(s, p, sim, step_ns, t_ns):
+        if is_due(p, s, sim, step_ns, t_ns):
             act(p, s, sim, targets, quoter, t_ns, record)
             written = True
         if s[0].gates.n > 0:
