@@ -184,7 +184,8 @@ def decide(p: Array, s: Array, local_ns: int, out: Array, quoter: Any) -> int:
     q, st = p[0], s[0]
     on_timer(p, s, local_ns)
     st.dirty = 0
-    kill_check(q, st, local_ns)
+    if local_ns >= q.quoting.start_ns:  # before, there is nothing to halt
+        kill_check(q, st, local_ns)
     st.blocked = release_world(q, st, local_ns)
     moved = ladder_update(q.ladder, st.ladder, local_ns, inventory_ratio(q, st))
     if moved != 0:

@@ -394,6 +394,14 @@ def test_stale_trips_by_its_timer_and_returns_when_fresh() -> None:
     assert d.log[-1].t == pytest.approx(spoke + 31.001 + 0.5 + 2.0, abs=1e-6)
 
 
+def test_nothing_trips_before_there_is_anything_to_halt() -> None:
+    d = Driver(only())
+    d.now_ns -= 30 * S
+    d.book(9999, 10001).silence(29.0).silence(1.5)
+    (row,) = d.triggers(Switch.STALE)
+    assert row.t == pytest.approx(0.0), "silent for half a minute of warm-up, stale when quoting would start"
+
+
 def test_stale_limit_follows_the_feed() -> None:
     d = Driver(only(), warmup=measured(p99_interval_ns=0.7 * S)).warm()
     d.silence(6.9)
