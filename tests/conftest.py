@@ -24,3 +24,8 @@ def shared_data(name: str) -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--update-golden` writes golden files anew (`tests/orders/golden`)."""
+    parser.addoption("--update-golden", action="store_true", help="write golden files anew, to be reviewed like code")

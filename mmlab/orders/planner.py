@@ -175,14 +175,15 @@ def levels_of(quotes: Sequence[Quote]) -> dict[int, Level]:
 
 
 def keep_near(level: Level, loose: list[Order], tolerance_ticks: int) -> bool:
-    """Let the nearest loose order within tolerance serve `level`."""
+    """Let the nearest loose order within tolerance, and what rests with it, serve `level`."""
     alike = [order for order in loose if order.flags == level.flags]
     near = min(alike, key=lambda o: abs(o.aim_ticks - level.price_ticks), default=None)
     if near is None or abs(near.aim_ticks - level.price_ticks) >= tolerance_ticks:
         return False
-    loose.remove(near)
-    level.orders.append(near)
     level.price_ticks = near.aim_ticks
+    level.orders = [order for order in alike if order.aim_ticks == near.aim_ticks]
+    for order in level.orders:
+        loose.remove(order)
     return True
 
 

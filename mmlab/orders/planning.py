@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmlab.events import ASK, BID, OrderState
 from mmlab.orders.commands import TxKind
+from mmlab.orders.events import Quote
 from mmlab.orders.exposure import Exposure
 from mmlab.orders.ids import EXIT_RUNG, slot_code
 from mmlab.orders.limits import Gate, count, growth, objection, shrinks, takes
@@ -26,12 +29,26 @@ def replan(s: State) -> None:
         return
     working = list(s.orders.working.values())
     rules = rules_of(s, working)
+    for order in working:
+        if order.retry_ns > s.now_ns:
+            s.wake_ns = min(s.wake_ns, order.retry_ns)
     if s.exits:
         s.waits = True
         carry_out(s, exit_actions(s, working, rules))
-    actions, waits = plan(s.quotes, [order for order in working if not takes(order.flags)], rules)
+    actions, waits = plan(free_quotes(s), [order for order in working if not takes(order.flags)], rules)
     s.waits = s.waits or waits
     carry_out(s, actions)
+
+
+def free_quotes(s: State) -> Sequence[Quote]:
+    """Targets that rest, but for those that an exit still to be sent would hit."""
+    if not s.exits:
+        return s.quotes
+    return [
+        q
+        for q in s.quotes
+        if not any(q.side == -x.side and x.side * (x.price_ticks - q.price_ticks) >= 0 for x in s.exits)
+    ]
 
 
 def carry_out(s: State, actions: list[Action]) -> None:
@@ -109,6 +126,7 @@ def may_send(s: State, action: Place | Change, exposure: Exposure, gate: Gate) -
     if why:
         s.counts[f"kept_{why}"] += 1
         s.guarded = s.guarded or why in BY_BOOK
+        s.waits = True  # and other orders may lift the rest
         if why == "collar":
             s.collars += 1
             if s.collars == 3:

@@ -393,20 +393,35 @@ class Adversary:
 
     def check_quotes(self) -> None:
         """A quiet market: what is wanted rests, and nothing more is said."""
-        self.tell_top()
-        room = {side: self.limit(side) - side * self.venue.position for side in BOTH}
-        quotes = tuple(
-            e.Quote(side, 0, (self.venue.bid if side > 0 else self.venue.ask) - side, min(3, room[side]))
-            for side in BOTH
-            if room[side] >= self.settings.venue.min_lots
-        )
-        self.targets(quotes)
+        for rungs, step in ((1, 0), (self.settings.rungs, 3), (self.settings.rungs, -1), (1, 0)):
+            self.market(self.venue.bid + step, 4)
+            quotes = self.some_quotes(rungs)
+            self.targets(quotes)
+            self.drain()  # and nothing but answers helps it on
         self.quiesce()
         self.check_same()
         self.check_silent()
-        resting = sorted((o.side, o.price, o.left) for o in self.venue.mine())
-        if resting != sorted((q.side, q.price_ticks, q.size_lots) for q in quotes):
-            raise Violation("targets", f"wanted {quotes}, resting {resting}")
+        wanted = sorted((q.side, q.price_ticks, q.size_lots) for q in quotes)
+        lots: Counter[tuple[int, int]] = Counter()
+        for order in self.venue.mine():
+            lots[order.side, order.price] += order.left
+        resting = sorted((side, price, left) for (side, price), left in lots.items())
+        near, most = max(1, self.settings.tolerance_ticks), 1 - self.settings.size_tolerance
+        if len(resting) != len(wanted) or any(
+            side != s or abs(price - p) >= near or not most * n <= left <= n
+            for (side, price, left), (s, p, n) in zip(resting, wanted, strict=True)
+        ):
+            raise Violation("targets", f"wanted {wanted}, resting {resting}")
+
+    def some_quotes(self, rungs: int) -> tuple[e.Quote, ...]:
+        """Targets that all limits allow."""
+        rungs = min(rungs, self.settings.limits.max_live_orders // 4)
+        quotes = []
+        for side in BOTH:
+            lots = min(3, (self.limit(side) - side * self.venue.position) // rungs)
+            touch = self.venue.bid if side > 0 else self.venue.ask
+            quotes += [e.Quote(side, rung, touch - side * (1 + rung), lots) for rung in range(rungs) if lots > 0]
+        return tuple(quotes)
 
     def limit(self, side: int) -> int:
         limits = self.settings.limits
