@@ -42,6 +42,7 @@ class Key:
         self.resync = True
         self.ask_ns = NEVER_NS
         self.calm_ns = calm_ns
+        self.asked = 0  # questions in a row without an answer that helped
         self._floor = 0  # nonces below are surely consumed
         self._highest = -1  # highest nonce that left
 
@@ -106,7 +107,7 @@ class Key:
                 last_ns = max((tx.sent_ns for tx in self.sent.values()), default=-NEVER_NS)
                 self.ask_ns = max(asked_ns + 1, self.calm_ns, last_ns + flight_ns)
             return self.ready, []
-        self.resync, self.ask_ns = False, NEVER_NS
+        self.resync, self.ask_ns, self.asked = False, NEVER_NS, 0
         self._highest = nonce - 1
         return True, self._renumber(nonce, 0)
 

@@ -24,7 +24,7 @@ def on_link_up(s: State, event: LinkUp) -> None:
     s.query, s.query_fails = None, 0
     s.queries.clear()
     for key in s.keys.keys.values():
-        key.ask_ns = s.now_ns if key.resync else key.ask_ns
+        key.ask_ns, key.asked = s.now_ns if key.resync else key.ask_ns, 0
     s.ask(s.now_ns)
     s.dirty = True
 

@@ -194,8 +194,9 @@ def after_refusal(s: State, tx: Tx, kind: ErrorClass, event: Refused) -> None:
         return
     if kind == ErrorClass.RESYNC_ORDERS:
         s.ask(s.now_ns)
-    if kind == ErrorClass.RETRYABLE_BACKOFF:
+    if kind == ErrorClass.RETRYABLE_BACKOFF:  # that we send too much concerns every order
         s.tokens.empty(s.now_ns)
+        s.retries.open_until_ns = max(s.retries.open_until_ns, s.now_ns + event.retry_after_ns)
     if kind != ErrorClass.RETRYABLE_NOW or order_attempts(s, tx) > 0:
         held_back(s, tx, event.retry_after_ns)
     else:

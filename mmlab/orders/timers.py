@@ -60,13 +60,17 @@ def query_due_ns(s: State) -> int:
 
 def ask(s: State) -> None:
     """Put the questions that are due."""
-    if query_due_ns(s) <= s.now_ns:
+    full = query_due_ns(s) <= s.now_ns
+    if full:
         s.query, s.last_query_ns = (s.number(), s.now_ns), s.now_ns
         s.tokens.take(s.settings.venue.rate.weights.query, s.now_ns)
         s.out.append(Query(s.now_ns, s.query[0], "full", 0, s.account.watermark))
     for key in s.keys.ring:
         if key.resync and key.ask_ns <= s.now_ns and s.linked:
-            key.ask_ns = s.now_ns + s.settings.times.query_ns
+            key.ask_ns = s.now_ns + (s.settings.times.query_ns << min(key.asked, 5))
+            key.asked += 1
+            if full:
+                continue  # the view just asked for tells it too
             oldest_ns = s.now_ns - 8 * s.settings.times.query_ns
             s.queries = {number: asked for number, asked in s.queries.items() if asked[1] > oldest_ns}
             query_id = s.number()

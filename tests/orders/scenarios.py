@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmlab.orders import Limits
 from mmlab.orders import events as e
-from mmlab.orders.commands import Sign, TxKind
+from mmlab.orders.commands import Send, Sign, TxKind
 from tests.orders.helpers import ASK, BACKOFF, BID, FATAL, MS, NONCE, NOW, ORDERS, Desk, S, quote, sent, signed
 
 LADDER = [quote(side, 1000 - side * (1 + rung), rung=rung) for side in (BID, ASK) for rung in range(3)]
@@ -38,6 +38,14 @@ def settle(desk: Desk, said: list, seq: int = 10) -> None:
             view = desk.live(tx) if tx.kind == TxKind.PLACE else changed(desk, tx, seq)
             said += desk.report(view)
         seq += 1
+
+
+def answer(desk: Desk) -> list:
+    """Answer what was asked; nothing rests."""
+    said = []
+    for query_id, (key, _) in list(desk.om.state.queries.items()):
+        said += desk.tell(e.NonceReport(0, query_id, key, desk.nonces[key]))
+    return said + (desk.view() if desk.om.state.query is not None else [])
 
 
 def quiet_market() -> Desk:
@@ -102,10 +110,12 @@ def reject_storm() -> Desk:
     for n, code in enumerate(
         (NOW, NOW, BACKOFF, FATAL, BACKOFF, ORDERS, BACKOFF, BACKOFF, BACKOFF, FATAL, BACKOFF, NOW)
     ):
-        said = desk.targets(quote(BID, 999 - n % 3), quote(ASK, 1001 + n % 2)) + desk.wait(2 * S)
-        for tx in signed(said):
-            desk.tell(e.Refused(0, tx.tx_id, code))
-    desk.wait(60 * S)
+        said = desk.targets(quote(BID, 999 - n % 3), quote(ASK, 1001 + n % 2))
+        for _ in range(3):
+            for tx in [desk.signs[c.tx_id] for c in said if type(c) is Send]:
+                desk.tell(e.Refused(0, tx.tx_id, code))
+            said = answer(desk) + desk.wait(300 * MS)
+    desk.wait(20 * S)
     return desk
 
 
@@ -118,7 +128,7 @@ def nonce_gap() -> Desk:
     desk.wait(500 * MS)
     desk.ack(first)
     desk.report(desk.live(first))
-    query = max(desk.om.state.queries)
+    (query,) = desk.om.state.queries
     desk.tell(e.NonceReport(0, query, 0, first.nonce + 1))
     desk.wait(S)
     return desk
