@@ -30,6 +30,7 @@ class Order:
     size: int
     state: OrderState = S.SENT
     filled: int = 0
+    asked: int = 0
     request: tuple[str, int, int] | None = None
     live: bool = False
     at: int = 0
@@ -50,8 +51,8 @@ class Order:
 
     @property
     def working(self) -> int:
-        size = max(self.size, self.request[2]) if self.state == S.MODIFY_PENDING and self.request else self.size
-        return size - self.filled
+        """Lots that may still be filled, for all we know: a modify may or may not have arrived."""
+        return (max(self.size, self.asked) if self.state == S.MODIFY_PENDING else self.size) - self.filled
 
 
 @dataclass
@@ -190,10 +191,11 @@ class Twin:
                 taken += reached
             else:
                 reached = order.leaves
-            self.fill(now, order, order.at, reached, kind)
+            self.fill(now, order, reached, kind, self.mid)
 
     def book(self, now: int, message: np.ndarray) -> None:
         before = self.market.top
+        mid = self.mid
         for row in message:
             self.market.take(row)
             for order in self.orders:
@@ -201,11 +203,11 @@ class Twin:
                 named = row["kind"] == Kind.DEPTH and (row["side"], row["price_ticks"]) == (order.side, order.at)
                 if order.live and (ended or named):
                     self.level_changed(order)
-        if self.rules.cross and self.market.top != before:
+        if self.rules.cross and not self.rules.through_only and self.market.top != before:
             for side in (BID, ASK):
                 opposite = self.market.best(-side)
                 for order in self.queue_of(side, opposite) if opposite is not None else []:
-                    self.fill(now, order, order.at, order.leaves, FillKind.CROSS)
+                    self.fill(now, order, order.leaves, FillKind.CROSS, mid)
 
     def level_changed(self, order: Order) -> None:
         lots = self.market.levels[order.side].get(order.at, 0)
@@ -248,16 +250,20 @@ class Twin:
         order.ahead = float(order.shown)
         self.answer(now, order, kind, ticks, order.done + lots)
 
-    def fill(self, now: int, order: Order, ticks: int, lots: int, kind: FillKind) -> None:
+    @property
+    def mid(self) -> float | None:
+        """Mid on the exchange clock, None while the book is unusable."""
+        bid, ask, _, _, valid = self.market.top
+        return 0.5 * (bid + ask) * INSTRUMENT.tick_size if valid else None
+
+    def fill(self, now: int, order: Order, lots: int, kind: FillKind, mid: float | None) -> None:
         order.leaves -= lots
         order.done += lots
         order.live = order.leaves > 0
         self.position += order.side * lots
-        bid, ask, _, _, valid = self.market.top
-        mid = 0.5 * (bid + ask) * INSTRUMENT.tick_size if valid else None
-        self.fills.append((now, now + self.rules.response_ms, order.id, order.side, order.rung, ticks, lots, int(kind),
-                           mid, self.position))  # fmt: skip
-        self.answer(now, order, "filled", ticks, lots)
+        where = (order.id, order.side, order.rung, order.at)
+        self.fills.append((now, now + self.rules.response_ms, *where, lots, int(kind), mid, self.position))
+        self.answer(now, order, "filled", order.at, lots)
 
     def answer(self, now: int, order: Order, kind: str, ticks: int, lots: int) -> None:
         self.said += 1
@@ -275,11 +281,7 @@ class Twin:
                 happened = self.dirty = True
         for message in self.messages:
             if self.at(message[0]["local_ns"]) == now:
-                before = self.heard.top
-                for row in message:
-                    self.heard.take(row)
-                happened = happened or self.heard.top != before or (message["kind"] == Kind.GAP).any()
-                self.dirty = self.dirty or self.heard.top != before
+                happened = self.learn(message) or happened
         due = sorted((item for item in self.to_us if item[0] == now), key=lambda item: item[:3])
         self.to_us = [item for item in self.to_us if item[0] != now]
         for _, _, _, answer in due:
@@ -288,6 +290,18 @@ class Twin:
         if happened and self.dirty:
             self.dirty = False
             self.plan(now)
+
+    def learn(self, message: np.ndarray) -> bool:
+        """Take a message of the book; whether it wakes us. A snapshot is seen to begin and to end."""
+        begins = message["kind"][0] == Kind.SNAPSHOT_BEGIN
+        changed = False
+        for rows in (message[:1], message[1:]) if begins else (message,):
+            before = self.heard.top
+            for row in rows:
+                self.heard.take(row)
+            changed = changed or self.heard.top != before
+        self.dirty = self.dirty or changed
+        return changed or bool((message["kind"] != Kind.DEPTH).any())
 
     def hear(self, answer: dict) -> None:
         order, kind = answer["order"], answer["kind"]
@@ -324,8 +338,9 @@ class Twin:
         begun = max((row[0] for row in self.phases if row[0] <= now), default=None)
         wanted = []
         for side in (BID, ASK) if valid else ():
-            rung, previous, room = 0, None, max(0, self.rules.limit - side * self.known)
-            for _, _, ticks, lots in (row for row in self.phases if row[0] == begun and row[1] == side):
+            previous, room = None, max(0, self.rules.limit - side * self.known)
+            rows = [row for row in self.phases if row[0] == begun and row[1] == side]
+            for rung, (_, _, ticks, lots) in enumerate(rows):
                 behind = (ask if side == BID else bid) - side
                 price = side * min(side * ticks, side * behind)
                 if previous is not None:
@@ -334,7 +349,6 @@ class Twin:
                 if size > 0:
                     wanted.append((side, rung, price, size))
                     room -= size
-                rung += 1
         return wanted
 
     def room(self, side: int) -> int:
@@ -377,7 +391,7 @@ class Twin:
 
     def send(self, now: int, order: Order, what: str, state: OrderState, ticks: int, size: int) -> None:
         self.sent += 1
-        order.state, order.request = state, (what, ticks, size)
+        order.state, order.asked, order.request = state, size, (what, ticks, size)
         self.to_exchange.append((now + self.rules.entry_ms, self.sent, order))
         self.note(order, 0, now, state, OrderReason.NONE)
         self.dirty = True
