@@ -127,8 +127,10 @@ class Twin:
 
     def __init__(self, events: np.ndarray, phases: list[tuple], rules: Rules) -> None:
         self.rules, self.phases = rules, phases
-        self.trades = events[events["kind"] == Kind.TRADE]
-        self.messages = messages(events)
+        trades = events[events["kind"] == Kind.TRADE]
+        self.trades, self.heard_trades = self.by_time(trades, "exch_ns"), self.by_time(trades, "local_ns")
+        books = messages(events)
+        self.books, self.heard_books = self.by_time(books, "exch_ns"), self.by_time(books, "local_ns")
         self.end = self.at(events["local_ns"].max())
         self.market, self.heard = Book(), Book()
         self.orders: list[Order] = []
@@ -144,6 +146,13 @@ class Twin:
         assert (int(ns) - T0) % NS_PER_MS == 0
         return (int(ns) - T0) // NS_PER_MS
 
+    def by_time(self, items: Any, clock: str) -> dict[int, list[Any]]:
+        """Trades, or messages, of each ms of a clock."""
+        found: dict[int, list[Any]] = {}
+        for item in items:
+            found.setdefault(self.at(np.ravel(item[clock])[0]), []).append(item)
+        return found
+
     def play(self) -> Twin:
         for now in range(self.end + 1):
             self.exchange(now)
@@ -157,12 +166,10 @@ class Twin:
     # --- the exchange ---
 
     def exchange(self, now: int) -> None:
-        for trade in self.trades:
-            if self.at(trade["exch_ns"]) == now:
-                self.trade(now, -int(trade["side"]), int(trade["price_ticks"]), int(trade["size_lots"]))
-        for message in self.messages:
-            if self.at(message[0]["exch_ns"]) == now:
-                self.book(now, message)
+        for trade in self.trades.get(now, []):
+            self.trade(now, -int(trade["side"]), int(trade["price_ticks"]), int(trade["size_lots"]))
+        for message in self.books.get(now, []):
+            self.book(now, message)
         due = [item for item in self.to_exchange if item[0] == now]
         self.to_exchange = [item for item in self.to_exchange if item[0] != now]
         for _, _, order in sorted(due, key=lambda item: item[1]):
@@ -275,13 +282,10 @@ class Twin:
 
     def listen(self, now: int) -> None:
         """Hear what is due, and decide if something happened."""
-        happened = False
-        for trade in self.trades:
-            if self.at(trade["local_ns"]) == now:
-                happened = self.dirty = True
-        for message in self.messages:
-            if self.at(message[0]["local_ns"]) == now:
-                happened = self.learn(message) or happened
+        happened = now in self.heard_trades
+        self.dirty = self.dirty or happened
+        for message in self.heard_books.get(now, []):
+            happened = self.learn(message) or happened
         due = sorted((item for item in self.to_us if item[0] == now), key=lambda item: item[:3])
         self.to_us = [item for item in self.to_us if item[0] != now]
         for _, _, _, answer in due:
