@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from mmlab.events import FillKind, Kind, OrderReason, OrderState
-from mmlab.simulator import Latency
+from mmlab.kernels.policy import records
+from mmlab.simulator import Latency, build_tape
+from mmlab.simulator.replay import _first_sim
+from mmlab.simulator.requests import reducible_lots
 from tests.simulator.tapes import (
     ASK,
     BID,
@@ -18,6 +21,7 @@ from tests.simulator.tapes import (
     life,
     makers,
     ms,
+    parameters,
     run,
 )
 
@@ -322,3 +326,14 @@ def test_a_request_after_the_last_book_row():
 def test_an_empty_feed_and_one_row():
     assert len(run(Feed(), BID_999).orders) == 0
     assert len(run(Feed().depth(0, (BID, 999, 1)), BID_999).orders) == 0
+
+
+@pytest.mark.parametrize(("position", "resting", "room"), [(5, 0, 5), (5, 3, 2), (5, 7, -2), (0, 0, 0), (-5, 0, 0)])
+def test_a_reduce_only_order_may_take_what_the_position_and_resting_orders_leave(position, resting, room):
+    """No replay shows it: `decide` never wants more than that, so the exchange's own clip is asked directly."""
+    tape = build_tape(Feed().book().events)
+    sim, kept = _first_sim(tape, parameters([]), (np.zeros((2, 1), np.int64), np.zeros((2, 1), np.int64)))
+    sim["position_lots"] = position
+    for name, value in {"live": 1, "side": ASK, "leaves_lots": resting}.items():
+        kept["places"][name][2] = value
+    assert reducible_lots(records(sim)[0], ASK, 0) == room
