@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mmlab.events import OrderState
+from mmlab.events import OrderState, TargetFlag
 from mmlab.orders.commands import Filled
 from mmlab.orders.events import Fill, OrderReport, OrderView, PositionReport, Trade
 from mmlab.orders.order import Order
-from mmlab.orders.state import State, advance, hold_of, release, rest
+from mmlab.orders.state import State, advance, hold_back, hold_of, release, rest
 from mmlab.orders.states import TERMINAL, Step
 
 ENDS = {"filled": Step.FILL, "canceled": Step.CANCEL, "rejected": Step.REJECT, "expired": Step.EXPIRE}
@@ -81,11 +81,7 @@ def apply_view(s: State, order: Order, view: OrderView, exch_ns: int = 0) -> Non
 
 def seen(s: State, order: Order, order_index: int) -> None:
     """The order is, or was, at the venue."""
-    if order.seen_ns > s.now_ns:
-        order.seen_ns = s.now_ns
-        hold = s.holds.get((order.side, order.rung))
-        if hold is not None:
-            hold.attempts = 0
+    order.seen_ns = min(order.seen_ns, s.now_ns)
     if order_index and not order.order_index:
         order.order_index = order_index
         s.orders.refile(order)
@@ -110,12 +106,21 @@ def settle_modify(s: State, order: Order, view: OrderView) -> None:
 
 def end(s: State, order: Order, step: Step, reason: int = 0, exch_ns: int = 0) -> None:
     """The venue says the order is over: ended if trades account for every filled lot, else draining."""
+    if order.cancel is None and step in (Step.CANCEL, Step.REJECT) and not order.flags & TargetFlag.IOC:
+        unasked_end(s, order)
     order.modify = order.cancel = None
     order.end, order.end_reason = step, reason
     if order.traded_lots >= order.reported_lots:
         finish(s, order, exch_ns)
     elif advance(s, order, Step.DRAIN, reason=reason, exch_ns=exch_ns):
         order.deadline_ns = s.now_ns + s.settings.times.open_ns
+
+
+def unasked_end(s: State, order: Order) -> None:
+    """The venue threw it out (a post-only that would cross a book newer than ours): not again at once."""
+    hold_back(s, order)
+    if s.retries.note(refused=True, now_ns=s.now_ns):
+        s.trip("rejects", "paused", "orders thrown out", s.retries.open_until_ns)
 
 
 def finish(s: State, order: Order, exch_ns: int = 0) -> None:

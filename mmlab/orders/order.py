@@ -63,7 +63,8 @@ class Order:
     ended_ns: int = NEVER_NS
     deadline_ns: int = NEVER_NS
     ask_ns: int = NEVER_NS
-    retry_ns: int = 0
+    retry_ns: int = 0  # no change of it before
+    modify_ns: int = 0  # no modify of it before
     attempts: int = 0
     replaces: int = 0
     end: Step = Step.CANCEL

@@ -57,6 +57,9 @@ def carry_out(s: State, actions: list[Action]) -> None:
         return
     exposure, gate = Exposure(s.position_lots, s.orders.working.values()), gate_of(s)
     for action in actions:
+        if isinstance(action, Change) and s.now_ns < action.order.modify_ns:
+            s.wake_ns = min(s.wake_ns, action.order.modify_ns)
+            continue
         if isinstance(action, Cancel) or shrinks(action):
             done = submit(s, action)
         elif may_send(s, action, exposure, gate):

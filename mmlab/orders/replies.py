@@ -11,7 +11,7 @@ from mmlab.events import NEVER_NS, OrderReason, OrderState
 from mmlab.orders.commands import TxKind
 from mmlab.orders.events import Ack, NonceReport, Refused, SendFailed, Signed, SignFailed, Unclear
 from mmlab.orders.order import Order, Tx
-from mmlab.orders.state import State, advance, doubt, hold_of, release
+from mmlab.orders.state import State, advance, doubt, hold_back, hold_of, release
 from mmlab.orders.states import Step
 from mmlab.orders.venue import ErrorClass
 from mmlab.orders.writing import sign_command
@@ -146,10 +146,9 @@ def held_back(s: State, tx: Tx, wait_ns: int) -> None:
         order.retry_ns = s.now_ns + max(wait_ns, s.retries.delay_ns(order.attempts))
         s.wake_ns = min(s.wake_ns, order.retry_ns)
         return
-    hold = hold_of(s, order.side, order.rung)
-    hold.attempts += 1
-    hold.until_ns = s.now_ns + max(wait_ns, s.retries.delay_ns(hold.attempts))
-    s.wake_ns = min(s.wake_ns, hold.until_ns)
+    hold_back(s, order, wait_ns)
+    if tx.kind == TxKind.MODIFY:
+        order.modify_ns = hold_of(s, order.side, order.rung).until_ns
 
 
 def on_refused(s: State, event: Refused) -> None:

@@ -16,7 +16,7 @@ from mmlab.orders.order import Order, Tx
 from mmlab.orders.quota import TokenBucket, VolumeQuota
 from mmlab.orders.retry import Retries
 from mmlab.orders.settings import OrderSettings
-from mmlab.orders.states import NEXT, REPLAN, TERMINAL, Step
+from mmlab.orders.states import NEXT, REPLAN, RESTING, TERMINAL, Step
 
 
 class Hold:
@@ -162,6 +162,10 @@ def doubt(s: State, order: Order) -> None:
 def rest(s: State, order: Order) -> None:
     """`order` is known to rest in the book, with nothing of ours in flight about it that could still count."""
     order.in_doubt = False
+    if not RESTING[order.state]:
+        hold = s.holds.get((order.side, order.rung))
+        if hold is not None:
+            hold.attempts = 0
     advance(s, order, Step.PARTIAL if order.filled_lots else Step.OPEN)
     if order.modify is None and order.cancel is None:
         order.deadline_ns = order.ask_ns = NEVER_NS
@@ -173,6 +177,14 @@ def release(s: State, order: Order) -> None:
     if order.filled_lots:
         advance(s, order, Step.PARTIAL)
     order.deadline_ns = NEVER_NS
+
+
+def hold_back(s: State, order: Order, wait_ns: int = 0) -> None:
+    """What was tried on a rung did not work: the next try waits, longer each time in a row."""
+    hold = hold_of(s, order.side, order.rung)
+    hold.attempts += 1
+    hold.until_ns = s.now_ns + max(wait_ns, s.retries.delay_ns(hold.attempts))
+    s.wake_ns = min(s.wake_ns, hold.until_ns)
 
 
 def hold_of(s: State, side: int, rung: int) -> Hold:

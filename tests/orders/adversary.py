@@ -268,14 +268,14 @@ class Adversary:
 
     def to_queries(self, message: Message, fate: str) -> None:
         query = message.body
-        if fate in ("lost", "silent", "fail"):
+        if fate == "lost":
             return
         if fate in ("failed", "unclear"):
             self.reply(message, e.QueryFailed(0, query.query_id))
         elif query.what == "nonce":
             self.reply(message, e.NonceReport(0, query.query_id, query.key, self.venue.nonces[query.key]))
         else:
-            self.reply(message, self.snapshot(query, complete=fate != "twice"))
+            self.reply(message, self.snapshot(query, complete=fate not in ("twice", "silent", "fail")))
 
     def quota_left(self) -> int:
         return self.venue.quota.left if self.settings.venue.quota.on else -1
@@ -372,6 +372,8 @@ class Adversary:
 
     def settle(self) -> None:
         """Faults stop: belief must become truth, and targets orders."""
+        self.quiesce(30)
+        self.check_same()  # in stillness: nothing but time mends what was lost
         self.rearm()
         self.venue.quota.told(1000)
         self.tell(e.ReduceOnly(self.now_ns, False))

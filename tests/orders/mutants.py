@@ -144,7 +144,7 @@ def old_answers_turn_the_counter_back(patch):
     patch(Key, "learn", naive)
 
 
-@mutant("anomaly")
+@mutant("nonce_reuse", "nonce_race", "anomaly")
 def unclear_counts_as_refused(patch):
     """A time-out frees the nonce."""
 
@@ -178,7 +178,7 @@ def targets_while_halted(s, event):
 # --- belief and truth ------------------------------------------------------------------------------------------------
 
 
-@mutant("exposure", blind=True)
+@mutant("exposure", "orders", "self_cross", blind=True)
 def timeout_ends_an_order(patch):
     """No answer is taken for a refusal."""
 
@@ -190,7 +190,7 @@ def timeout_ends_an_order(patch):
         patch(module, "doubt", doubt)
 
 
-@mutant("exposure", blind=True)
+@mutant("exposure", "orders", "self_cross", blind=True)
 def not_shown_means_gone(patch):
     """A view ends orders that cannot be in it yet."""
 
@@ -212,7 +212,7 @@ def partial_views_count_as_full(patch):
     patch(manager, "APPLY", {**manager.APPLY, manager.e.Snapshot: believe})
 
 
-@mutant("stray")
+@mutant("orders", "position", "stray")
 def no_periodic_view(patch):
     """Nobody looks unless there is a doubt."""
     real = timers.query_due_ns
@@ -224,7 +224,7 @@ def no_periodic_view(patch):
     patch(timers, "query_due_ns", due)
 
 
-@mutant("position", blind=True)
+@mutant("position", "exposure", blind=True)
 def trades_count_twice(patch):
     """A duplicate is another trade."""
     patch(Account, "has", lambda *_: False)
@@ -258,7 +258,7 @@ def doubts_are_never_settled(patch):
     patch(reconcile, "settle_open", lambda *_: None)
 
 
-@mutant("targets", "position", blind=True)
+@mutant("anomaly")
 def missed_fills_stay_missed(patch):
     """Trades in a view are not looked at."""
     patch(reconcile, "apply_view_fill", lambda *_: None)
@@ -353,7 +353,7 @@ def deadlines_in_the_past(patch):
     patch(manager, "next_deadline", lambda s: min(real(s), s.now_ns + 1000))
 
 
-@mutant("not_silent")
+@mutant("targets", "not_silent", "stray")
 def a_lost_nonce_is_never_found(patch):
     """A key that lost its counter is never asked about."""
     learn = Key.learn

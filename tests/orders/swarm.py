@@ -74,7 +74,7 @@ class Swarm:
         )
         weights = (40, 4, 4, 5, 5, 0.2, 0.06, 0.06, 0.15, 0.15, 0.05, 0.4)
         self.moves, self.weights = moves, [w * rng.choice((0, 1, 1, 2)) if w < 1 else w for w in weights]
-        self.victim = rng.choice((None, None, None, *TxKind))  # what trouble seeks out
+        self.victim = rng.choice((None, None, TxKind.MODIFY, *TxKind))  # what trouble seeks out
         self.mid = 1000
 
     def run(self, steps: int) -> Adversary:
