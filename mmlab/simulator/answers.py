@@ -35,7 +35,7 @@ def log_order(sim: Any, w: Any, exch_ns: int, local_ns: int, state: int, reason:
     """Write an `ORDER` row."""
     r = order_at(sim.out.orders, sim.orders)
     sim.orders += 1
-    r.exch_ns, r.local_ns, r.state, r.side, r.rung, r.flags = exch_ns, local_ns, state, w.side, w.rung, w.flags
+    r.exch_ns, r.local_ns, r.state, r.side, r.rung, r.flags = exch_ns, local_ns, state, w.side, w.rung, w.how
     r.price_ticks, r.size_lots, r.filled_lots = w.price_ticks, w.size_lots, w.filled_lots
     r.order_id, r.client_order_id, r.reason = w.order_id, w.client_order_id, reason
 
@@ -86,7 +86,7 @@ def hear_refusal(sim: Any, w: Any, a: Any) -> None:
     sim.refused += 1
     r = order_at(sim.out.orders, sim.orders)
     sim.orders += 1
-    r.exch_ns, r.local_ns, r.side, r.rung, r.flags = a.exch_ns, a.local_ns, w.side, w.rung, w.flags
+    r.exch_ns, r.local_ns, r.side, r.rung, r.flags = a.exch_ns, a.local_ns, w.side, w.rung, w.how
     r.state = S_CANCELED if a.size_lots > 0 else S_FILLED
     r.price_ticks, r.size_lots, r.filled_lots = a.price_ticks, a.size_lots, 0
     r.order_id, r.client_order_id, r.reason = a.order_id, a.client_order_id, a.reason
@@ -116,7 +116,7 @@ def hear_all(p: Array, s: Array, sim: Any, t_ns: int) -> None:
         sim.head[side] += 1
         hear(sim, a)
         if a.kind == FILLED:
-            on_fill(p, s, fill_at(sim.out.fills, a.fill))
+            on_fill(p, s, fill_at(sim.out.fills, a.fill_row))
         side = next_answer(sim)
 
 

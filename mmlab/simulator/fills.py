@@ -28,7 +28,7 @@ def answer(sim: Any, w: Any, k: int, exch_ns: int, kind: int, reason: int, ticks
     a = answer_at(sim.out.answers, s * sim.out.max_answers + sim.tail[s])
     sim.tail[s] += 1
     a.exch_ns, a.local_ns, a.kind, a.place, a.reason = exch_ns, heard_ns, kind, k, reason
-    a.price_ticks, a.size_lots, a.fill = ticks, lots, fill_row
+    a.price_ticks, a.size_lots, a.fill_row = ticks, lots, fill_row
     a.order_id, a.client_order_id = w.venue_id, w.client_order_id
     sim.answer_ns = min(sim.answer_ns, heard_ns)
     return heard_ns

@@ -15,7 +15,7 @@ def same_target(a: Any, b: Any) -> bool:
     """Whether two targets are equal."""
     return (
         a.price_ticks == b.price_ticks and a.size_lots == b.size_lots and a.side == b.side and a.rung == b.rung
-        and a.flags == b.flags
+        and a["flags"] == b["flags"]
     )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def log_decision(p: Array, s: Array, sim: Any, n: int, t_ns: int) -> None:
     sim.reasons[0], sim.reasons[1], sim.last_targets = st.side[0].reasons, st.side[1].reasons, n
     for j in range(n):
         a, b = target_at(sim.wanted, j), target_at(sim.out.targets, sim.targets)
-        b.side, b.rung, b.flags, b.price_ticks, b.size_lots = a.side, a.rung, a.flags, a.price_ticks, a.size_lots
+        b.side, b.rung, b.flags, b.price_ticks, b.size_lots = a.side, a.rung, a["flags"], a.price_ticks, a.size_lots
         sim.targets += 1
 
 

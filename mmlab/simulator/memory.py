@@ -33,7 +33,7 @@ def _view(address: int, dtype: np.dtype[Any]) -> Array:
 def rows_of(dtype: np.dtype[Any]) -> Callable[[int, int], Any]:
     """``at(address, index)``: a row of a table of records, or a value of a table of numbers."""
     if INTERPRETED:
-        return lambda address, index: _view(address + index * dtype.itemsize, dtype)[0]
+        return lambda address, index: _view(int(address) + int(index) * dtype.itemsize, dtype)[0]
     element: Any = numba.from_dtype(dtype)
     is_record = dtype.names is not None
     result = element if is_record else types.int64

@@ -72,7 +72,7 @@ def notional_quote(q: Any, lots: int, ticks: int) -> float:
 def place(q: Any, sim: Any, t_ns: int, t: Any, k: int) -> None:
     """Send a new order for target `t` from place `k`, within the limits."""
     lots = t.size_lots
-    if t.flags & REDUCE_ONLY == 0:
+    if t["flags"] & REDUCE_ONLY == 0:
         lots = min(lots, room(q, sim, t.side))
     cut = lots < t.size_lots
     if lots <= 0 or (cut and lots < q.instrument.min_size_lots):
@@ -80,7 +80,7 @@ def place(q: Any, sim: Any, t_ns: int, t: Any, k: int) -> None:
     if cut and notional_quote(q, lots, t.price_ticks) < q.instrument.min_notional:
         return
     w = place_at(sim.places, k)
-    w.state, w.flags, w.side, w.rung = S_SENT, t.flags, t.side, t.rung
+    w.state, w.how, w.side, w.rung = S_SENT, t["flags"], t.side, t.rung
     w.price_ticks, w.size_lots, w.filled_lots, w.order_id, w.client_order_id = t.price_ticks, lots, 0, 0, sim.clients
     sim.clients += 1
     sim.placed += 1
@@ -101,12 +101,12 @@ def cancel(sim: Any, w: Any, t_ns: int) -> None:
 def refresh(q: Any, sim: Any, t_ns: int, t: Any, w: Any) -> None:
     """Bring a resting order to its target, if that is worth its place in the queue."""
     leaves_lots, lots = w.size_lots - w.filled_lots, t.size_lots
-    if t.flags & REDUCE_ONLY == 0 and lots > leaves_lots:
+    if t["flags"] & REDUCE_ONLY == 0 and lots > leaves_lots:
         lots = min(lots, leaves_lots + max(0, room(q, sim, t.side)))
     moved = abs(t.price_ticks - w.price_ticks) >= q.execution.tolerance_ticks
-    if w.flags == t.flags and not moved and leaves_lots <= lots <= w.size_lots:
+    if w.how == t["flags"] and not moved and leaves_lots <= lots <= w.size_lots:
         return
-    if q.execution.modify == 0 or w.flags != t.flags:
+    if q.execution.modify == 0 or w.how != t["flags"]:
         cancel(sim, w, t_ns)
         return
     w.state = S_MODIFY

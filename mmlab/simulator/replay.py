@@ -196,16 +196,18 @@ def _grown(out: dict[str, Array], sim: Array, first_rows: int) -> dict[str, Arra
 
     Tables begin large, since what is not written costs no memory.
     """
+    head, pending = sim["head"][0].copy(), (sim["tail"] - sim["head"])[0]
     tables = {}
     for name, dtype in OUT_DTYPES.items():
         table, used = out.get(name), int(sim[name][0])
-        if table is None or 2 * (used + ROOM) > table.size:
-            larger = np.empty(max(first_rows, 4 * used), dtype)
-            larger[:used] = 0 if table is None else table[:used]
+        needed = used + ROOM + int(pending.sum())
+        if table is None or 2 * needed > table.size:
+            larger = np.zeros(max(first_rows, 4 * needed), dtype)  # zeros: equal runs have equal bytes, padding too
+            if table is not None:
+                larger[:used] = table[:used]
             table = larger
         tables[name] = table
         sim["out"][name], sim["out"][f"max_{name}"] = _address(table), table.size
-    head, pending = sim["head"][0].copy(), (sim["tail"] - sim["head"])[0]
     answers = np.empty((2, 4 * (ROOM + int(pending.max()))), ANSWER)
     for side in range(2):
         answers[side, : pending[side]] = out["answers"][side, head[side] : head[side] + pending[side]] if out else 0

@@ -102,9 +102,9 @@ def enter(q: Any, sim: Any, w: Any, k: int, t_ns: int, ticks: int, lots: int, ki
     """An order comes to the book: refused, taken at once, or resting. `kind` is the answer when it is not refused."""
     opposite = best_opposite(sim, w.side)
     crosses = opposite != NO_PRICE and w.side * (ticks - opposite) >= 0
-    room_lots = reducible_lots(sim, w.side, k) if w.flags & REDUCE_ONLY else lots
+    room_lots = reducible_lots(sim, w.side, k) if w.how & REDUCE_ONLY else lots
     w.at_ticks, w.leaves_lots = ticks, min(lots, room_lots)
-    if room_lots <= 0 or (crosses and w.flags & POST_ONLY):
+    if room_lots <= 0 or (crosses and w.how & POST_ONLY):
         answer(sim, w, k, t_ns, REJECTED, NO_POSITION if room_lots <= 0 else WOULD_CROSS, ticks, lots, -1)
         return
     w.live = 1
@@ -112,7 +112,7 @@ def enter(q: Any, sim: Any, w: Any, k: int, t_ns: int, ticks: int, lots: int, ki
     answer(sim, w, k, t_ns, kind, NO_REASON, ticks, w.done_lots + w.leaves_lots, -1)
     if crosses:
         take(q, sim, w, k, t_ns, opposite)
-    if w.live and w.flags & IOC:
+    if w.live and w.how & IOC:
         leave(sim, w)
         answer(sim, w, k, t_ns, CANCELED, REMAINDER, ticks, w.leaves_lots, -1)
     elif w.live:

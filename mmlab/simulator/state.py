@@ -27,7 +27,7 @@ NO_ASK = -(NO_PRICE + 1)
 WORKING = np.dtype(
     [
         # what we believe
-        ("state", "u1"), ("flags", "u1"), ("side", "i1"), ("rung", "i1"), ("price_ticks", "i8"), ("size_lots", "i8"),
+        ("state", "u1"), ("how", "u1"), ("side", "i1"), ("rung", "i1"), ("price_ticks", "i8"), ("size_lots", "i8"),
         ("filled_lots", "i8"), ("order_id", "i8"), ("client_order_id", "i8"),
         # the request in flight
         ("request", "i8"), ("request_ns", "i8"), ("request_ticks", "i8"), ("request_lots", "i8"), ("request_n", "i8"),
@@ -37,15 +37,15 @@ WORKING = np.dtype(
         ("arrived_row", "i8"), ("cell", "i8"),
     ], align=True,
 )  # fmt: skip
-"""A place for one order. ``state`` is PLANNED while it is free; ``request_lots`` is the total size asked for. At the
-exchange ``leaves_lots`` are to be filled and ``done_lots`` filled; ``level_lots`` is its level's size after the last
-change, and ``traded_lots`` what traded at the price since; ``arrived_row`` is the number of rows before its arrival,
-``cell`` that of its level, -1 while it does not rest."""
+"""A place for one order. ``state`` is PLANNED while it is free, ``how`` its `TargetFlag`, ``request_lots`` the total
+size asked for. At the exchange ``leaves_lots`` are to be filled and ``done_lots`` filled; ``level_lots`` is its level's
+size after the last change, and ``traded_lots`` what traded at the price since; ``arrived_row`` is the number of rows
+before its arrival, ``cell`` that of its level, -1 while it does not rest."""
 
 ANSWER = np.dtype(
     [
         ("exch_ns", "i8"), ("local_ns", "i8"), ("kind", "i8"), ("place", "i8"), ("reason", "i8"), ("price_ticks", "i8"),
-        ("size_lots", "i8"), ("fill", "i8"), ("order_id", "i8"), ("client_order_id", "i8"),
+        ("size_lots", "i8"), ("fill_row", "i8"), ("order_id", "i8"), ("client_order_id", "i8"),
     ], align=True,
 )  # fmt: skip
 """A message of the exchange on its way to us. ``size_lots`` is the order's total size, or the lots of the fill."""

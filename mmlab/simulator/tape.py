@@ -147,9 +147,7 @@ def build_tape(events: Array) -> Tape:
     n = read_feed(
         events, low, high, by_order, levels, records(book), records(prints), others, records(steps), times
     )  # fmt: skip
-    if (
-        by_order and (steps["lots"][steps["cell"] >= 0] == LARGE).any()
-    ):  # other rows have no lots, whatever stands there
+    if by_order and (steps["lots"][steps["cell"] >= 0] == LARGE).any():
         raise FeedError(
             f"a level of an order-by-order feed holds more than {MAX_LOTS} lots: import it with a larger lot"
         )

@@ -13,10 +13,10 @@ from mmlab.simulator.state import NO_ASK, Array, metric_at
 @kernel
 def touching(sim: Any, market: Any, s: int) -> int:
     """Whether side `s` (0 bid, 1 ask) has a quote at the best price of a book, or ahead of it."""
-    if market.valid == 0:
+    if market.valid == 0 or not quoting(sim, s):
         return 0
     ahead = sim.shown_ticks[0] - market.bid_ticks if s == 0 else market.ask_ticks - sim.shown_ticks[1]
-    return 1 if ahead >= 0 and quoting(sim, s) else 0
+    return 1 if ahead >= 0 else 0
 
 
 @kernel
