@@ -18,9 +18,10 @@ from collections import defaultdict, deque
 import numpy as np
 
 from mmlab.events import NS_PER_MS, NS_PER_S
+from mmlab.exchange import TxKind
 from mmlab.orders import Limits, OrderManager, OrderSettings, VenueRules
 from mmlab.orders import events as e
-from mmlab.orders.commands import Query, Send, Sign, TxKind
+from mmlab.orders.commands import Query, Send, Sign
 from mmlab.orders.ids import ORIGIN_NS
 
 START_NS = ORIGIN_NS + 10**7 * NS_PER_S

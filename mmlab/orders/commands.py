@@ -14,21 +14,12 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Literal
 
 import msgspec
 
 from mmlab.events import OrderState
-
-
-class TxKind(IntEnum):
-    """Kinds of transaction."""
-
-    PLACE = 0
-    MODIFY = 1
-    CANCEL = 2
-    CANCEL_ALL = 3
+from mmlab.exchange import TxKind
 
 
 class Command(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):

@@ -6,11 +6,10 @@ sizes lots. ``exch_ns`` is the venue's time where it gives one, else 0.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from mmlab.events import NO_PRICE
+from mmlab.exchange import Fill, OrderView
 from mmlab.orders.settings import OrderSettings
 
 
@@ -147,40 +146,10 @@ class Unclear(Event, frozen=True):
 # --- Account feed ----------------------------------------------------------------------------------------------------
 
 
-class OrderView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An order as the venue shows it. ``filled_lots`` is cumulative; ``seq`` rises with every change of the order."""
-
-    client_id: int
-    order_index: int
-    side: int
-    price_ticks: int
-    size_lots: int
-    filled_lots: int = 0
-    status: Literal["open", "filled", "canceled", "rejected", "expired"] = "open"
-    seq: int = 0
-    reason: int = 0
-    """`mmlab.events.OrderReason`."""
-    flags: int = 1
-    """`mmlab.events.TargetFlag`."""
-
-
 class OrderReport(Event, frozen=True):
     """The account feed shows an order."""
 
     order: OrderView
-    exch_ns: int = 0
-
-
-class Fill(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A trade of ours. ``trade_id`` rises with every trade of the account at the venue."""
-
-    trade_id: int
-    client_id: int
-    side: int
-    price_ticks: int
-    size_lots: int
-    order_index: int = 0
-    taker: bool = False
     exch_ns: int = 0
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mmlab.events import OrderState, TargetFlag
+from mmlab.exchange import Fill, OrderView
 from mmlab.orders.commands import Filled
-from mmlab.orders.events import Fill, OrderReport, OrderView, PositionReport, Trade
+from mmlab.orders.events import OrderReport, PositionReport, Trade
 from mmlab.orders.order import Order
 from mmlab.orders.state import State, advance, hold_back, hold_of, release, rest
 from mmlab.orders.states import TERMINAL, Step

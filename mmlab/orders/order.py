@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mmlab.events import NEVER_NS, OrderState
-from mmlab.orders.commands import TxKind
+from mmlab.exchange import TxKind
 from mmlab.orders.states import Step
 
 

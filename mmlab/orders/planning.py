@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmlab.events import ASK, BID, OrderState
-from mmlab.orders.commands import TxKind
+from mmlab.exchange import TxKind
 from mmlab.orders.events import Quote
 from mmlab.orders.exposure import Exposure
 from mmlab.orders.ids import EXIT_RUNG, slot_code

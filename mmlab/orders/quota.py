@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from mmlab.events import NEVER_NS
-from mmlab.orders.commands import TxKind
-from mmlab.orders.venue import Costs, QuotaRule, RateRule
+from mmlab.exchange import Costs, QuotaRule, RateRule, TxKind
 
 COST_FIELDS = ("place", "modify", "cancel", "cancel_all")
 """By `TxKind`."""

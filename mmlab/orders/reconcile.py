@@ -8,8 +8,9 @@ arrived. Everything else waits for a later view. The position is simply the venu
 from __future__ import annotations
 
 from mmlab.events import NEVER_NS, OrderReason, OrderState
+from mmlab.exchange import Fill, OrderView
 from mmlab.orders.commands import Filled, Halted
-from mmlab.orders.events import Fill, LinkDown, LinkUp, OrderView, QueryFailed, Snapshot
+from mmlab.orders.events import LinkDown, LinkUp, QueryFailed, Snapshot
 from mmlab.orders.feed import after_fill, apply_fill, apply_view, end
 from mmlab.orders.ids import slot_code, unpack
 from mmlab.orders.order import Order

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mmlab.events import NEVER_NS, OrderReason, OrderState
-from mmlab.orders.commands import TxKind
+from mmlab.exchange import ErrorClass, TxKind
 from mmlab.orders.events import Ack, NonceReport, Refused, SendFailed, Signed, SignFailed, Unclear
 from mmlab.orders.order import Order, Tx
 from mmlab.orders.state import State, advance, doubt, hold_back, hold_of, release
 from mmlab.orders.states import Step
-from mmlab.orders.venue import ErrorClass
 from mmlab.orders.writing import sign_command
 
 BACKOFF = (ErrorClass.RETRYABLE_NOW, ErrorClass.RETRYABLE_BACKOFF)

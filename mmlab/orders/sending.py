@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mmlab.orders.commands import Send, TxKind
+from mmlab.exchange import TxKind
+from mmlab.orders.commands import Send
 from mmlab.orders.exposure import Exposure
 from mmlab.orders.limits import Gate, book_objection, objection
 from mmlab.orders.nonces import Key

@@ -8,7 +8,7 @@ import msgspec
 
 from mmlab.config import Config
 from mmlab.events import NS_PER_MS, NS_PER_S
-from mmlab.orders.venue import VenueRules
+from mmlab.exchange import VenueRules
 
 
 class Limits(msgspec.Struct, frozen=True):

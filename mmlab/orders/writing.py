@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mmlab.orders.commands import Sign, TxKind
+from mmlab.exchange import TxKind
+from mmlab.orders.commands import Sign
 from mmlab.orders.order import Tx
 from mmlab.orders.state import State
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import msgspec
 
 from mmlab.events import NO_PRICE, NS_PER_S
+from mmlab.exchange import TxKind
 from mmlab.orders import ErrorClass, OrderManager, OrderSettings
 from mmlab.orders import events as e
-from mmlab.orders.commands import Anomaly, Halted, Query, Send, Sign, TxKind
+from mmlab.orders.commands import Anomaly, Halted, Query, Send, Sign
 from mmlab.orders.ids import ORIGIN_NS, unpack
 from mmlab.orders.quota import TokenBucket, VolumeQuota
 from tests.orders.model_venue import Venue, Violation

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from mmlab.events import NS_PER_MS, NS_PER_S
+from mmlab.exchange import TxKind
 from mmlab.orders import ErrorClass, Limits, OrderManager, OrderSettings, RetryRule, Times, VenueRules
 from mmlab.orders import events as e
-from mmlab.orders.commands import Query, Send, Sign, TxKind
+from mmlab.orders.commands import Query, Send, Sign
 from mmlab.orders.ids import ORIGIN_NS, unpack
 from mmlab.orders.order import Order
 

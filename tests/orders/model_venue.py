@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mmlab.orders.commands import Sign, TxKind
-from mmlab.orders.events import Fill, OrderView
+from mmlab.exchange import Fill, OrderView, QuotaRule, RateRule, TxKind
+from mmlab.orders.commands import Sign
 from mmlab.orders.ids import unpack
 from mmlab.orders.quota import TokenBucket, VolumeQuota, cost_of
-from mmlab.orders.venue import QuotaRule, RateRule
 
 NOW, BACKOFF, NONCE, ORDERS, FATAL_ORDER, FATAL_SESSION = range(1, 7)
 """Codes of the model venue."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from mmlab.exchange import TxKind
 from mmlab.orders import Limits
 from mmlab.orders import events as e
-from mmlab.orders.commands import Send, Sign, TxKind
+from mmlab.orders.commands import Send, Sign
 from tests.orders.helpers import ASK, BACKOFF, BID, FATAL, MS, NONCE, NOW, ORDERS, Desk, S, quote, sent, signed
 
 LADDER = [quote(side, 1000 - side * (1 + rung), rung=rung) for side in (BID, ASK) for rung in range(3)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from random import Random
 
 from mmlab.events import NS_PER_MS, NS_PER_S
+from mmlab.exchange import TxKind
 from mmlab.orders import ErrorClass, Limits, OrderSettings, QuotaRule, RateRule, RetryRule, Times, VenueRules
 from mmlab.orders import events as e
-from mmlab.orders.commands import TxKind
 from tests.orders.adversary import Adversary
 from tests.orders.model_venue import BACKOFF, FATAL_ORDER, NONCE, NOW, ORDERS
 

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlab.events import NEVER_NS, NS_PER_S
+from mmlab.exchange import TxKind
 from mmlab.orders import Costs, QuotaRule, RateRule, RetryRule, VenueRules
 from mmlab.orders import events as e
-from mmlab.orders.commands import Trip, TxKind
+from mmlab.orders.commands import Trip
 from mmlab.orders.quota import TokenBucket, VolumeQuota, cost_of
 from mmlab.orders.retry import Retries, uniform
 from tests.orders.helpers import ASK, BACKOFF, BID, ERRORS, FATAL, NOW, Desk, S, of, quote, sent, signed

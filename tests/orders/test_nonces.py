@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmlab.orders.commands import TxKind
+from mmlab.exchange import TxKind
 from mmlab.orders.nonces import Key, KeyRing
 from mmlab.orders.order import Tx
 

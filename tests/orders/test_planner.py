@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlab.events import NEVER_NS, NO_PRICE, OrderState
-from mmlab.orders.commands import TxKind
+from mmlab.exchange import TxKind
 from mmlab.orders.events import Quote, Top
 from mmlab.orders.exposure import Exposure
 from mmlab.orders.ids import slot_code

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mmlab.exchange import TxKind
 from mmlab.orders import Limits, OrderManager, VenueRules
 from mmlab.orders import events as e
-from mmlab.orders.commands import Anomaly, Filled, Halted, Query, Trip, TxKind
+from mmlab.orders.commands import Anomaly, Filled, Halted, Query, Trip
 from tests.orders.helpers import (
     ASK,
     BACKOFF,

@@ -1,0 +1,1 @@
+"""Venues: what the engine needs of an exchange (`protocol`), and who fulfils it."""
