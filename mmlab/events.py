@@ -72,6 +72,40 @@ EVENT = np.dtype(
 )
 """One row of a feed."""
 
+
+class InputKind(IntEnum):
+    """What an `INPUT` row says; below these stand the values of `Kind`, for market rows."""
+
+    FILL = 32
+    ORDERS = 33  # our working orders
+    DECIDE = 34
+    PARAMS = 35  # a parameter version takes effect
+    HALT = 36  # an operator's kill
+    REARM = 37
+
+
+INPUT = np.dtype(
+    [
+        ("exch_ns", "i8"),
+        ("local_ns", "i8"),
+        ("kind", "u1"),
+        ("side", "i1"),
+        ("rung", "i1"),
+        ("liquidity", "u1"),
+        ("price_ticks", "i8"),
+        ("size_lots", "i8"),
+        ("order_id", "i8"),
+        ("client_order_id", "i8"),
+        ("fee", "f8"),
+        ("mid", "f8"),
+    ],
+    align=True,
+)
+"""One input of the decision kernel, in the order consumed. Market rows and FILL use the columns as `EVENT` and `FILL`
+do. ORDERS: lots working a side in ``price_ticks`` (bid) and ``size_lots`` (ask), orders not terminal in ``order_id``,
+messages sent in ``client_order_id``, ``side`` 1 while an age exit works. PARAMS: the version in ``order_id``. DECIDE, HALT
+and REARM: the time alone."""
+
 BOOK = np.dtype(
     [
         ("exch_ns", "i8"),
