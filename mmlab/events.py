@@ -82,6 +82,7 @@ class InputKind(IntEnum):
     PARAMS = 35  # a parameter version takes effect
     HALT = 36  # an operator's kill
     REARM = 37
+    SECOND = 38  # the `METRIC` row of a second is written
 
 
 INPUT = np.dtype(
@@ -103,8 +104,8 @@ INPUT = np.dtype(
 )
 """One input of the decision kernel, in the order consumed. Market rows and FILL use the columns as `EVENT` and `FILL`
 do. ORDERS: lots working a side in ``price_ticks`` (bid) and ``size_lots`` (ask), orders not terminal in ``order_id``,
-messages sent in ``client_order_id``, ``side`` 1 while an age exit works. PARAMS: the version in ``order_id``. DECIDE, HALT
-and REARM: the time alone."""
+messages sent in ``client_order_id``, ``side`` 1 while an age exit works. PARAMS: the version in ``order_id``. DECIDE,
+HALT, REARM and SECOND: the time alone."""
 
 BOOK = np.dtype(
     [
@@ -225,6 +226,13 @@ class Switch(IntEnum):
     PULL = 16
     AGE_EXIT = 17
     LADDER = 18
+    LINK = 19
+    REJECTS = 20
+    MISMATCH = 21
+    SESSION = 22  # the venue refuses us
+    STATUS = 23  # the venue does not trade
+    QUEUE = 24  # the engine cannot keep up with its own reports
+    TASK = 25  # a part of the engine died
 
 
 class GateAction(IntEnum):

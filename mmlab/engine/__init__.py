@@ -1,0 +1,1 @@
+"""The asyncio shell: what joins a venue, the decision kernel, the order manager, a signer and a run directory."""

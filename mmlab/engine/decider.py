@@ -1,0 +1,220 @@
+"""The decision kernel as the engine holds it: inputs in, targets out, and every input written down.
+
+What reaches the kernel goes through `Decider` alone, in one order, and is handed to `record` as `INPUT` rows before it
+is taken; so a run's inputs, fed to a fresh `Decider`, give the same decisions bit for bit (`mmlab.engine.rerun`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core.types import WrapperAddressProtocol
+
+from mmlab.events import DECISION, EVENT, FILL, INPUT, MAX_RUNGS, METRIC, TARGET, InputKind
+from mmlab.kernels.decide import metrics_row, new_state, on_fill, on_orders, rearm, trip_manual
+from mmlab.kernels.live import decide_now, decision_row, hear_rows
+from mmlab.kernels.live_book import LIVE_BOOK, needs_recentring, new_book, recentred
+from mmlab.kernels.policy import INTERPRETED, one_row, records
+from mmlab.kernels.quoter import QUOTER_T, SIGNATURE, no_quotes
+from mmlab.kernels.state import STATE
+from mmlab.orders.events import Quote
+from mmlab.params import PARAMS
+
+Array = np.ndarray[Any, Any]
+Record = Callable[[str, Array], None]
+"""``record(table, rows)``: where rows of a run's tables go."""
+MOST_TARGETS = 2 * MAX_RUNGS + 1
+EVENT_COLUMNS = tuple(EVENT.names or ())
+FILL_COLUMNS = ("exch_ns", "local_ns", "side", "rung", "liquidity", "price_ticks", "size_lots", "order_id",
+                "client_order_id", "fee", "mid")  # fmt: skip
+
+
+class Decider:
+    """Drives the decision kernel.
+
+    Parameters
+    ----------
+    params : ndarray of PARAMS, shape (1,)
+        From `mmlab.resolve`; copied.
+    mid_ticks : int
+        A price of the market, about which the book's window is laid.
+    record : callable
+        Takes rows of ``inputs, decisions, targets, gates``; they are good only during the call.
+    quoter : QuoterAddress, optional
+        A user's quoting function.
+    """
+
+    def __init__(self, params: Array, mid_ticks: int, record: Record, quoter: QuoterAddress | None = None) -> None:
+        self.params, self.state = one_row(PARAMS), new_state()
+        self.params[:] = params
+        self.book, self.levels = new_book(mid_ticks)
+        self.decides, self.last_ns = 0, 0
+        self._record, self._quoter = record, quoter or no_quoter()
+        self._hear, self._decide = _compiled()
+        self._targets = records(np.zeros(MOST_TARGETS, TARGET))
+        self._input, self._decision = np.zeros(1, INPUT), one_row(DECISION)
+        state = self.state  # views into it, since taking a record apart costs more than a decision
+        self._dirty, self._deadline_ns, self._gates = state["dirty"], state["deadline_ns"], state["gates"]["n"]
+        self._reasons = state["side"]["reasons"][0]
+        self._outcome = b""  # of the decision written last
+        self._quotes: tuple[Quote, ...] = ()
+        self._n_targets = 0
+
+    # --- Inputs ------------------------------------------------------------------------------------------------------
+
+    def hear(self, rows: Array) -> int:
+        """Take market rows: whole venue messages, in the order received. Returns how many changed the best quotes."""
+        inputs = np.zeros(rows.size, INPUT)
+        for column in EVENT_COLUMNS:
+            inputs[column] = rows[column]
+        self._record("inputs", inputs)
+        self.last_ns = max(self.last_ns, int(rows["local_ns"][-1]))
+        changes = self._hear(self.params, self.state, self.book, self.levels, rows)
+        if changes and needs_recentring(self.book):
+            self.book, self.levels = recentred(self.book, self.levels)
+        return int(changes)
+
+    def fill(self, fill: Array) -> None:
+        """Take a fill of ours (one `FILL` row)."""
+        row = self._own(InputKind.FILL, int(fill["local_ns"][0]))
+        for column in FILL_COLUMNS:
+            row[column] = fill[column]
+        self._record("inputs", row)
+        on_fill(self.params, self.state, records(fill)[0])
+
+    def orders(self, t_ns: int, lots: tuple[int, int], working: int, messages: int, exit_live: int) -> None:
+        """Take the state of our working orders: lots bid and ask, orders, messages sent, whether an exit works."""
+        row = self._own(InputKind.ORDERS, t_ns)
+        row["side"], row["price_ticks"], row["size_lots"] = exit_live, lots[0], lots[1]
+        row["order_id"], row["client_order_id"] = working, messages
+        self._record("inputs", row)
+        on_orders(self.params, self.state, t_ns, lots[0], lots[1], working, messages, exit_live)
+
+    def change(self, t_ns: int, params: Array, version: int) -> None:
+        """New parameters, from now on; what was learned stays."""
+        row = self._own(InputKind.PARAMS, t_ns)
+        row["order_id"] = version
+        self._record("inputs", row)
+        self.params[:] = params
+        self._dirty[0] = 1
+
+    def halt(self, t_ns: int) -> None:
+        """An operator's kill, latched."""
+        self._record("inputs", self._own(InputKind.HALT, t_ns))
+        trip_manual(self.params, self.state, t_ns)
+
+    def rearm(self, t_ns: int) -> None:
+        """An operator re-arms all switches."""
+        self._record("inputs", self._own(InputKind.REARM, t_ns))
+        rearm(self.params, self.state, t_ns)
+
+    def _own(self, kind: InputKind, t_ns: int) -> Array:
+        """The one row of own inputs, blank but for kind and time."""
+        self.last_ns = max(self.last_ns, t_ns)
+        row = self._input
+        row[0] = (0, t_ns, kind, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
+        return row
+
+    # --- Decision ----------------------------------------------------------------------------------------------------
+
+    def due(self, t_ns: int) -> bool:
+        """Whether something changed, or a deadline of the kernel is over."""
+        return bool(self._dirty[0] or self._deadline_ns[0] <= t_ns)
+
+    def next_deadline(self) -> int:
+        """When to decide even if nothing happens, ns."""
+        return int(self._deadline_ns[0])
+
+    def decide(self, t_ns: int) -> tuple[Quote, ...]:
+        """Where quotes should rest now: the very tuple given last if nothing changed."""
+        t_ns = max(t_ns, self.last_ns)
+        self._record("inputs", self._own(InputKind.DECIDE, t_ns))
+        targets = self._targets
+        n = self._decide(self.params, self.state, self.book, self.levels, t_ns, targets, self._quoter)
+        self.decides += 1
+        outcome = targets[:n].tobytes() + self._reasons.tobytes()
+        if outcome != self._outcome:
+            self._outcome = outcome
+            self._quotes = tuple(
+                Quote(side, rung, price, lots, flags) for side, rung, flags, price, lots in targets[:n].tolist()
+            )
+            self._write_decision(t_ns, targets[:n])
+        if self._gates[0]:
+            self._drain_gates()
+        return self._quotes
+
+    def _write_decision(self, t_ns: int, targets: Array) -> None:
+        row = self._decision
+        decision_row(self.params, self.state, t_ns, row)
+        row["first_target"], row["targets"] = self._n_targets, targets.size
+        self._n_targets += targets.size
+        self._record("targets", targets)
+        self._record("decisions", row)
+
+    def _drain_gates(self) -> None:
+        log = self.state[0]["gates"]
+        self._record("gates", log["rows"][: int(log["n"])])
+        log["n"] = 0
+
+    def metrics(self, t_ns: int) -> Array:
+        """The `METRIC` row of now, except messages, quoting and touch shares."""
+        row = one_row(METRIC)
+        metrics_row(self.params, self.state, t_ns, records(row)[0])
+        return row
+
+    @property
+    def reasons(self) -> tuple[int, int]:
+        """`Reason` bits of the last decision, bid and ask."""
+        return int(self._reasons[0]), int(self._reasons[1])
+
+
+class QuoterAddress(WrapperAddressProtocol):
+    """A compiled quoting function as an argument that crosses at once: Numba looks a dispatcher up at every call."""
+
+    _numba_type_ = QUOTER_T
+
+    def __init__(self, function: Callable[..., int]) -> None:
+        self._function: Any = numba.cfunc(SIGNATURE)(function)
+
+    def __wrapper_address__(self) -> int:
+        return int(self._function.address)
+
+    def signature(self) -> Any:
+        """Of the function."""
+        return SIGNATURE
+
+
+@cache
+def no_quoter() -> Any:
+    """The quoting function of a built-in model, which is never asked."""
+    return no_quotes if INTERPRETED else QuoterAddress(no_quotes)
+
+
+@cache
+def _compiled() -> tuple[Callable[..., int], Callable[..., int]]:
+    """`hear_rows` and `decide_now`, each for one signature, so that nothing is ever compiled while trading."""
+    hear: Any = hear_rows
+    decide: Any = decide_now
+    if not INTERPRETED:
+        of = {dtype: numba.types.Array(numba.from_dtype(dtype), 1, "C") for dtype in
+              (PARAMS, STATE, LIVE_BOOK, EVENT, TARGET)}  # fmt: skip
+        core = of[PARAMS], of[STATE], of[LIVE_BOOK], numba.types.Array(numba.int64, 2, "C")
+        for dispatcher, signature in (
+            (hear, numba.int64(*core, of[EVENT])),
+            (decide, numba.int64(*core, numba.int64, of[TARGET], QUOTER_T)),
+        ):
+            dispatcher.compile(signature)
+            dispatcher.disable_compile()
+    return hear, decide
+
+
+def fill_row(**values: Any) -> Array:
+    """One `FILL` row."""
+    row = one_row(FILL)
+    for name, value in values.items():
+        row[name] = value
+    return row

@@ -1,0 +1,82 @@
+"""The decision kernel, driven event by event from Python: what a replay's loop does, in two calls.
+
+`hear_rows` takes market rows, `decide_now` states where quotes should rest. The order is that of `mmlab.simulator`:
+trades, then the book, then our own fills and orders, then time, then one decision.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mmlab.events import Kind
+from mmlab.kernels.book import EXECUTE, FUNDING, MARK, TRADE, same_message
+from mmlab.kernels.decide import (
+    decide,
+    on_alive,
+    on_book,
+    on_funding,
+    on_mark,
+    on_trade,
+    set_depth,
+    slippage_ticks,
+    wants_depth,
+)
+from mmlab.kernels.flip_gate import flip_extra_ticks
+from mmlab.kernels.live_book import book_row, publish, visible_lots
+from mmlab.kernels.policy import kernel
+from mmlab.kernels.volatility import vol_sigma
+
+Array = np.ndarray[Any, Any]
+ADD = int(Kind.ADD)
+RATE_UNIT = 1e-9
+
+
+@kernel
+def hear_rows(p: Array, s: Array, book: Array, levels: Array, rows: Array) -> int:
+    """Take market rows, whole venue messages in the order received; return how many changed the best quotes."""
+    b, changes = book[0], 0
+    for i in range(rows.size):
+        e = rows[i]
+        kind = e.kind
+        if kind == TRADE:
+            on_trade(p, s, e.exch_ns, e.local_ns, e.side, e.price_ticks, e.size_lots)
+        elif kind == MARK:
+            on_mark(p, s, e.local_ns, e.price_ticks)
+        elif kind == FUNDING:
+            on_funding(p, s, e.exch_ns, e.local_ns, e.price_ticks, e.size_lots * RATE_UNIT)
+        else:
+            if kind == EXECUTE:
+                on_trade(p, s, e.exch_ns, e.local_ns, -e.side, e.price_ticks, e.size_lots)
+            may = book_row(b, levels, e)
+            is_level = kind == 0 or kind >= ADD
+            if is_level and i + 1 < rows.size and same_message(e, rows[i + 1]):
+                continue
+            if may and publish(b, levels, e):
+                changes += 1
+                on_book(p, s, b)
+            else:
+                on_alive(s, e.local_ns)
+    return changes
+
+
+@kernel
+def decide_now(p: Array, s: Array, book: Array, levels: Array, t_ns: int, out: Array, quoter: Any) -> int:
+    """Answer the kernel's question for depth, then `decide`."""
+    side = wants_depth(s)
+    if side != 0 and s[0].market.valid:
+        set_depth(s, visible_lots(book[0], levels, side, slippage_ticks(p, s)))
+    return decide(p, s, t_ns, out, quoter)
+
+
+@kernel
+def decision_row(p: Array, s: Array, t_ns: int, out: Array) -> None:
+    """Fill in a `DECISION` row, except where its targets stand."""
+    st, r = s[0], out[0]
+    m = st.market
+    r.local_ns, r.mid, r.position_lots = t_ns, m.mid, st.account.position_lots
+    r.bid_ticks, r.ask_ticks, r.bid_lots, r.ask_lots = m.bid_ticks, m.ask_ticks, m.bid_lots, m.ask_lots
+    r.sigma, r.level = vol_sigma(st.vol, p[0].quoting.sigma_floor), st.ladder.level
+    r.flip_extra_ticks = flip_extra_ticks(p[0].flip, st.flip, t_ns)
+    r.bid_reasons, r.ask_reasons = st.side[0].reasons, st.side[1].reasons
