@@ -161,7 +161,9 @@ class Decider:
         log["n"] = 0
 
     def metrics(self, t_ns: int) -> Array:
-        """The `METRIC` row of now, except messages, quoting and touch shares."""
+        """The `METRIC` row of now, except messages, quoting and touch shares. Time passes by it, so it is an input."""
+        t_ns = max(t_ns, self.last_ns)
+        self._record("inputs", self._own(InputKind.SECOND, t_ns))
         row = one_row(METRIC)
         metrics_row(self.params, self.state, t_ns, records(row)[0])
         return row

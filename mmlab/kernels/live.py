@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmlab.events import Kind
-from mmlab.kernels.book import EXECUTE, FUNDING, MARK, TRADE, same_message
+from mmlab.kernels.book import DEPTH, EXECUTE, FUNDING, MARK, TRADE, same_message
 from mmlab.kernels.decide import (
     decide,
     on_alive,
@@ -31,6 +31,7 @@ from mmlab.kernels.volatility import vol_sigma
 Array = np.ndarray[Any, Any]
 ADD = int(Kind.ADD)
 RATE_UNIT = 1e-9
+MOST = 1 << 53
 
 
 @kernel
@@ -80,3 +81,29 @@ def decision_row(p: Array, s: Array, t_ns: int, out: Array) -> None:
     r.sigma, r.level = vol_sigma(st.vol, p[0].quoting.sigma_floor), st.ladder.level
     r.flip_extra_ticks = flip_extra_ticks(p[0].flip, st.flip, t_ns)
     r.bid_reasons, r.ask_reasons = st.side[0].reasons, st.side[1].reasons
+
+
+@kernel
+def row_fault(rows: Array, first: int, last_ns: int) -> int:
+    """First row from `first` on that cannot be, as ``row << 8 | fault``; -1 if there is none.
+
+    Faults: 1 unknown kind, 2 no side, 3 absurd price, 4 absurd size, 5 time before `last_ns` or the row before.
+    """
+    for i in range(first, rows.size):
+        e = rows[i]
+        level = e.kind == DEPTH or e.kind == TRADE or e.kind >= ADD
+        fault = 0
+        if e.kind > EXECUTE:
+            fault = 1
+        elif level and e.side != 1 and e.side != -1:
+            fault = 2
+        elif level and not 0 < e.price_ticks < MOST:
+            fault = 3
+        elif level and (not 0 <= e.size_lots < MOST or (e.size_lots == 0 and e.kind != DEPTH)):
+            fault = 4
+        elif e.local_ns < last_ns:
+            fault = 5
+        if fault:
+            return i << 8 | fault
+        last_ns = e.local_ns
+    return -1

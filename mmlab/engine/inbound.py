@@ -1,0 +1,158 @@
+"""A last look at what a venue hands in, before anything believes it. Pure.
+
+Venues decode their own wire; this catches what no exchange should say. What is wrong is left out, counted by kind, and
+reported once a kind; it never raises.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from mmlab.events import EVENT
+from mmlab.exchange import (
+    AccountView,
+    Fill,
+    FillUpdate,
+    Linked,
+    Message,
+    OrderUpdate,
+    OrderView,
+    PositionUpdate,
+    Status,
+    Unlinked,
+)
+from mmlab.kernels.live import row_fault
+from mmlab.kernels.policy import records
+
+Array = np.ndarray[Any, Any]
+MOST = 1 << 53
+"""No price in ticks and no size in lots is as large as this."""
+MOST_ROWS = 5_000_000
+MOST_ORDERS = 100_000
+ROW_FAULTS = ("", "unknown kind", "no side", "absurd price", "absurd size", "time runs back")
+
+
+class Inbound:
+    """Checks, and counts what fails.
+
+    Parameters
+    ----------
+    report : callable
+        ``report(kind, detail)``, called at the first of each kind.
+    """
+
+    def __init__(self, report: Callable[[str, str], None]) -> None:
+        self.counts: Counter[str] = Counter()
+        self._report = report
+        self._last_ns = 0
+
+    def market(self, rows: object) -> Array | Status | None:
+        """Market rows without the bad ones, a status, or None if nothing is left."""
+        if isinstance(rows, Status):
+            return rows if isinstance(rows.trading, bool) else self._bad("market: wrong type", rows)
+        if not isinstance(rows, np.ndarray) or rows.dtype != EVENT or rows.ndim != 1:
+            return self._bad("market: unknown message", rows)
+        if not rows.size:
+            return None
+        if rows.size > MOST_ROWS:
+            return self._bad("market: giant frame", f"{rows.size} rows")
+        rows = np.ascontiguousarray(rows).view(EVENT)  # one canonical dtype object: kernels take it quickly
+        if not rows.flags.writeable:
+            rows = rows.copy()
+        bad = row_fault(records(rows), 0, self._last_ns)
+        if bad >= 0:
+            rows = self._without_bad(rows, bad)
+        if rows.size:
+            self._last_ns = int(rows["local_ns"][-1])
+        return rows if rows.size else None
+
+    def _without_bad(self, rows: Array, bad: int) -> Array:
+        keep, last_ns = np.ones(rows.size, bool), self._last_ns
+        while bad >= 0:
+            row, fault = bad >> 8, bad & 255
+            keep[row] = False
+            self._bad(f"market: {ROW_FAULTS[fault]}", rows[row])
+            good = rows["local_ns"][:row][keep[:row]]
+            last_ns = int(good[-1]) if good.size else self._last_ns
+            bad = row_fault(records(rows), row + 1, last_ns)
+        return rows[keep]
+
+    def account(self, message: object) -> Message | None:
+        """An account message that can be believed, or None."""
+        if not isinstance(message, OrderUpdate | FillUpdate | PositionUpdate | Linked | Unlinked | Status):
+            return self._bad("account: unknown message", message)
+        if not well_typed(message):
+            return self._bad("account: wrong type", message)
+        if isinstance(message, OrderUpdate) and not order_is_sane(message.order):
+            return self._bad("account: absurd order", message)
+        if isinstance(message, FillUpdate) and not fill_is_sane(message.fill):
+            return self._bad("account: absurd fill", message)
+        if isinstance(message, PositionUpdate) and abs(message.position_lots) >= MOST:
+            return self._bad("account: absurd position", message)
+        return message
+
+    def view(self, view: object) -> AccountView | None:
+        """A full view that can be believed, or None: half a view would be worse than none."""
+        if not isinstance(view, AccountView):
+            return self._bad("view: unknown message", view)
+        if isinstance(view.orders, tuple) and len(view.orders) > MOST_ORDERS:
+            return self._bad("view: giant frame", f"{len(view.orders)} orders")
+        sane = (
+            well_typed(view)
+            and all(order_is_sane(order) for order in view.orders)
+            and all(fill_is_sane(fill) for fill in view.fills)
+            and abs(view.position_lots) < MOST
+        )
+        return view if sane else self._bad("view: absurd", view)
+
+    def nonce(self, nonce: object) -> int | None:
+        """A nonce that can be believed, or None."""
+        if isinstance(nonce, int) and not isinstance(nonce, bool) and 0 <= nonce < MOST:
+            return nonce
+        return self._bad("nonce: absurd", nonce)
+
+    def reply(self, reply: object) -> bool:
+        """Whether a reply is one."""
+        if isinstance(reply, Message) and well_typed(reply):
+            return True
+        self._bad("reply: unknown message", reply)
+        return False
+
+    def _bad(self, kind: str, what: object) -> Any:
+        """Count and report; None, so that callers can return it."""
+        self.counts[kind] += 1
+        if self.counts[kind] == 1:
+            self._report(kind, repr(what)[:200])
+        return None
+
+
+def well_typed(message: msgspec.Struct) -> bool:
+    """Whether every field has the type it should."""
+    try:
+        msgspec.convert(msgspec.to_builtins(message), type(message))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        return False
+    return True
+
+
+def order_is_sane(order: OrderView) -> bool:
+    """Whether an order could exist."""
+    return (
+        order.side in (1, -1)
+        and 0 < order.price_ticks < MOST
+        and 0 <= order.filled_lots <= order.size_lots < MOST
+        and order.order_index >= 0
+        and order.client_id >= 0
+    )
+
+
+def fill_is_sane(fill: Fill) -> bool:
+    """Whether a fill could have happened."""
+    return (
+        fill.side in (1, -1) and 0 < fill.price_ticks < MOST and 0 < fill.size_lots < MOST and 0 < fill.trade_id < MOST
+    )  # fmt: skip
