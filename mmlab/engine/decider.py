@@ -129,6 +129,10 @@ class Decider:
         """When to decide even if nothing happens, ns."""
         return int(self._deadline_ns[0])
 
+    def nudge(self) -> None:
+        """Have a decision made soon, whatever changed."""
+        self._dirty[0] = 1
+
     def decide(self, t_ns: int) -> tuple[Quote, ...]:
         """Where quotes should rest now: the very tuple given last if nothing changed."""
         t_ns = max(t_ns, self.last_ns)

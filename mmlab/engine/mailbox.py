@@ -57,6 +57,10 @@ class Mailbox(Generic[T]):
     async def take(self) -> list[T]:
         """Wait for an item or a poke, then take all there is; may be empty."""
         await self._something.wait()
+        return self.take_now()
+
+    def take_now(self) -> list[T]:
+        """Take all there is."""
         self._something.clear()
         self._room.set()
         items, self._items = self._items, []

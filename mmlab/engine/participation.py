@@ -65,9 +65,9 @@ class Order(IntEnum):
 class SwitchRule:
     """How a switch trips.
 
-    ``first_ns``: first duration, doubling to ``cap_ns`` by repeats within ``memory_ns``; ``max_rearms``: after as many the
-    next trip latches; ``latch``: only an operator re-arms; ``free_first``: the first trip within memory only backs off,
-    which the order manager has done.
+    ``first_ns``: first duration, doubling to ``cap_ns`` by repeats within ``memory_ns``; ``max_rearms``: after as many
+    the next trip latches; ``latch``: only an operator re-arms; ``free_first``: the first trip within memory only backs
+    off, which the order manager has done.
     """
 
     first_ns: int = 0

@@ -1,0 +1,160 @@
+"""What goes out and what comes back: signatures, payloads, replies, questions. It decides nothing.
+
+A transaction is signed in the signer's thread and kept until the order manager says `Send`; then it waits in the outbox
+for the sender. Signing and sending never wait for one another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter_ns
+from typing import Any
+
+import msgspec
+
+from mmlab.engine.inbound import Inbound
+from mmlab.engine.mailbox import Mailbox
+from mmlab.engine.setup import Log
+from mmlab.engine.signing import SignerWorker
+from mmlab.engine.stopwatch import Stopwatch
+from mmlab.engine.supervisor import text_of
+from mmlab.errors import VenueError
+from mmlab.exchange import Accepted, NotSent, Payload, Rejected, TxKind
+from mmlab.orders import events as e
+from mmlab.orders.commands import Query, Send, Sign
+from mmlab.venues.protocol import Venue
+
+OUTBOX = 10_000
+RISKY = (TxKind.PLACE, TxKind.MODIFY)
+"""Transactions that may open risk."""
+
+
+class Courier:
+    """Carries the order manager's `Sign`, `Send` and `Query` to signer and venue; answers are reported as events.
+
+    Parameters
+    ----------
+    venue : Venue
+        Where to.
+    inbound : Inbound
+        Checks what comes back.
+    now : callable
+        The session's time, ns.
+    report : callable
+        Takes each event.
+    barred : callable
+        ``barred() -> str``: why nothing that may open risk is to leave now; "" if it may.
+    """
+
+    def __init__(
+        self, venue: Venue, inbound: Inbound, now: Callable[[], int], report: Callable[[e.AnyEvent], object],
+        barred: Callable[[], str], log: Log,
+    ) -> None:  # fmt: skip
+        self.venue, self.stopwatch = venue, Stopwatch()
+        self.outbox: Mailbox[tuple[int, Payload]] = Mailbox("outbox", OUTBOX)
+        self.signer = SignerWorker(venue.signer, self._signed)
+        self.sent: Counter[str] = Counter()
+        self.messages = 0
+        self.stamp_ns = 0
+        """When the market rows were in hand that the present `Sign` commands answer to; 0: none."""
+        self.epoch = 0
+        self._inbound, self._now, self._report, self._barred, self._log = inbound, now, report, barred, log
+        self._payloads: dict[int, tuple[int, Payload]] = {}
+        self._asked_ns: dict[int, tuple[int, bool]] = {}
+
+    # --- Out ---------------------------------------------------------------------------------------------------------
+
+    def sign(self, sign: Sign) -> None:
+        """Have a transaction signed."""
+        now_ns = perf_counter_ns()
+        self._asked_ns[sign.tx_id] = (self.stamp_ns or now_ns, self.stamp_ns != 0)
+        self.signer.ask(sign)
+
+    def _signed(self, sign: Sign, result: Payload | str) -> None:
+        asked_ns, _ = self._asked_ns.get(sign.tx_id, (0, False))
+        if asked_ns:
+            self.stopwatch.add("sign", perf_counter_ns() - asked_ns)
+        if isinstance(result, Payload):
+            self._payloads[sign.tx_id] = (sign.round, result)
+            self._report(e.Signed(self._now(), sign.tx_id, sign.round))
+        else:
+            self._report(e.SignFailed(self._now(), sign.tx_id, sign.round, result))
+
+    def send(self, send: Send) -> None:
+        """Hand a signed payload to the sender."""
+        made, payload = self._payloads.pop(send.tx_id)
+        assert made == send.round  # noqa: S101  the order manager sends only what was signed last
+        self.messages += 1
+        self.sent[payload.transaction.kind.name.lower()] += 1
+        self.outbox.put((send.tx_id, payload))
+
+    async def send_loop(self) -> None:
+        """The sender."""
+        while True:
+            for tx_id, payload in await self.outbox.take():
+                self._hand_over(tx_id, payload)
+
+    def _hand_over(self, tx_id: int, payload: Payload) -> None:
+        """The last gate before the venue."""
+        asked_ns, by_market = self._asked_ns.pop(tx_id, (0, False))
+        risky = payload.transaction.kind in RISKY
+        if risky and (why := self._barred()):
+            self._replied(tx_id, NotSent(why))
+            return
+        if by_market:
+            self.stopwatch.add("total", perf_counter_ns() - asked_ns)
+        try:
+            reply = self.venue.send(payload)
+        except Exception as error:  # noqa: BLE001  it may have left: only reconciliation can tell
+            self._report(e.Unclear(self._now(), tx_id, text_of(error)))
+            return
+        reply.add_done_callback(partial(self._reply_done, tx_id))
+
+    # --- Back --------------------------------------------------------------------------------------------------------
+
+    def _reply_done(self, tx_id: int, reply: asyncio.Future[Any]) -> None:
+        if reply.cancelled():
+            return
+        error = reply.exception()
+        if error is None:
+            self._replied(tx_id, reply.result())
+        else:
+            self._report(e.Unclear(self._now(), tx_id, text_of(error)))
+
+    def _replied(self, tx_id: int, reply: object) -> None:
+        now_ns = self._now()
+        if not self._inbound.reply(reply):
+            self._report(e.Unclear(now_ns, tx_id, "unknown reply"))
+        elif isinstance(reply, Accepted):
+            self._report(e.Ack(now_ns, tx_id, reply.quota_left))
+        elif isinstance(reply, Rejected):
+            self._report(e.Refused(now_ns, tx_id, reply.code, reply.reason, reply.retry_after_ns))
+        elif isinstance(reply, NotSent):
+            self._report(e.SendFailed(now_ns, tx_id, reply.reason))
+        else:
+            self._report(e.Unclear(now_ns, tx_id, getattr(reply, "reason", "")))
+
+    async def ask(self, query: Query) -> None:
+        """Put a question to the venue, and report its answer."""
+        event: e.AnyEvent = e.QueryFailed(0, query.query_id)
+        epoch = self.epoch
+        try:
+            if query.what == "nonce":
+                nonce = self._inbound.nonce(await self.venue.nonce(query.key))
+                if nonce is not None:
+                    event = e.NonceReport(0, query.query_id, query.key, nonce)
+            else:
+                view = self._inbound.view(await self.venue.view(query.since_trade_id))
+                if view is not None:
+                    event = e.Snapshot(
+                        0, query.query_id, epoch, view.orders, view.fills, view.last_trade_id, view.position_lots,
+                        view.nonces, view.complete, view.quota_left,
+                    )  # fmt: skip
+        except VenueError as error:
+            self._log.info("query_failed", ts_ns=self._now(), what=query.what, error=str(error))
+        except Exception as error:  # noqa: BLE001  no answer, however that came about
+            self._log.warning("query_failed", ts_ns=self._now(), what=query.what, error=text_of(error))
+        self._report(msgspec.structs.replace(event, ts_ns=self._now()))

@@ -1,0 +1,131 @@
+"""Participation acting on a session: what the state machine says is told to order manager, kernel, files and log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from mmlab.engine.decider import Decider
+from mmlab.engine.participation import Order, Participation, Trading, Trigger
+from mmlab.engine.setup import Setup
+from mmlab.events import GATE, NS_PER_S, Switch
+from mmlab.kernels.policy import one_row
+from mmlab.orders import events as e
+from mmlab.orders.commands import Halted, Trip
+
+SWITCH_OF = {"rejects": Switch.REJECTS, "retries": Switch.REJECTS, "session": Switch.SESSION,
+             "mismatch": Switch.MISMATCH, "collar": Switch.COLLAR}  # fmt: skip
+ALARM_NS = 60 * NS_PER_S
+
+
+class Steering:
+    """Owns the participation of one session.
+
+    Parameters
+    ----------
+    setup : Setup
+        Rules, files, log.
+    decider : Decider
+        Has the kernel's own switches.
+    now : callable
+        The session's time, ns.
+    report : callable
+        Takes events for the order manager.
+    do : callable
+        Has something done between two decisions.
+    """
+
+    def __init__(
+        self, setup: Setup, decider: Decider, now: Callable[[], int], report: Callable[[e.AnyEvent], object],
+        do: Callable[[Callable[[], object]], object],
+    ) -> None:  # fmt: skip
+        self.state = Participation(setup.participation())
+        self._setup, self._decider, self._now, self._report, self._do = setup, decider, now, report, do
+        self._alarm_ns = 0
+
+    def barred(self) -> str:
+        """Why nothing that may open risk is to leave; "" if it may."""
+        return (self.state.why or "halted") if self.state.blocked else ""
+
+    def step(self) -> None:
+        """Advance, and tell the order manager what follows."""
+        before = self.state.trading
+        for order in self.state.step(self._now()):
+            now_ns = self._now()
+            if order == Order.KILL:
+                self._report(e.Kill(now_ns, self.state.why))
+            else:
+                self._report(e.ReduceOnly(now_ns, order == Order.REDUCE))
+                self._report(e.Rearm(now_ns))
+                self._do(self._decider.nudge)
+        self.write_triggers()
+        if self.state.trading != before:
+            self._setup.log.info("trading", ts_ns=self._now(), state=self.state.trading.name.lower(),
+                                 why=self.state.why)  # fmt: skip
+
+    def step_soon(self) -> None:
+        """Step once the present event is handled: the order manager is not called from within."""
+        asyncio.get_running_loop().call_soon(self.step)
+
+    def trip(self, switch: Switch, detail: str = "", *, cause: bool = False, value: float = np.nan) -> None:
+        """A switch of the engine trips: blocked from now, told to the order manager soon."""
+        self.state.trip(switch, self._now(), value, detail=detail, cause=cause)
+        self.step_soon()
+
+    def tripped(self, trip: Trip) -> None:
+        """The order manager says that something is wrong."""
+        self.trip(SWITCH_OF[trip.switch], trip.detail)
+
+    def halted(self, halted: Halted) -> None:
+        """The book is proven empty of ours."""
+        self.state.proven = True
+        self._setup.log.info("halted", ts_ns=halted.ts_ns, position_lots=halted.position_lots, why=self.state.why)
+        self.step_soon()
+
+    def status(self, *, trading: bool, reason: str) -> None:
+        """Whether the venue trades."""
+        self._setup.log.warning("venue_status", ts_ns=self._now(), trading=trading, reason=reason)
+        if trading:
+            self.state.clear(Switch.STATUS)
+        else:
+            self.trip(Switch.STATUS, reason or "not trading", cause=True)
+
+    def kill(self, reason: str) -> None:
+        """An operator halts, latched."""
+        self.state.trip(Switch.MANUAL, self._now(), detail=reason)
+        self.step()
+        self._do(partial(self._decider.halt, self._now()))
+
+    def rearm(self) -> None:
+        """An operator re-arms; the conditions of every re-arm still have to hold."""
+        self.state.operator_rearm()
+        self._do(partial(self._decider.rearm, self._now()))
+        self.step()
+
+    def alarm(self, position_lots: int) -> None:
+        """Say again and again that a position is open while nothing may trade."""
+        now_ns = self._now()
+        if position_lots and self.state.trading == Trading.HALTED and now_ns >= self._alarm_ns:
+            self._alarm_ns = now_ns + ALARM_NS
+            self._setup.log.error("position_open_while_halted", ts_ns=now_ns, position_lots=position_lots,
+                                  why=self.state.why)  # fmt: skip
+
+    def write_triggers(self) -> None:
+        """Trips and re-arms go to the gates table and the log."""
+        triggers, self.state.triggers = self.state.triggers, []
+        for trigger in triggers:
+            self._setup.log.warning("switch", ts_ns=trigger.local_ns, switch=trigger.switch.name.lower(),
+                                    action=trigger.action.name.lower(), detail=trigger.detail)  # fmt: skip
+            self._setup.record("gates", gate_row(trigger))
+
+
+def gate_row(trigger: Trigger) -> np.ndarray[Any, Any]:
+    """A `GATE` row."""
+    row = one_row(GATE)
+    row[0] = (trigger.local_ns, trigger.switch, trigger.action, 0, trigger.value, trigger.threshold, trigger.n,
+              trigger.effect_s, trigger.until_ns)  # fmt: skip
+    return row

@@ -1,0 +1,38 @@
+"""Latencies by stage, in real time: the newest samples of each, and their percentiles. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+SAMPLES = 1 << 16
+STAGES = ("decide", "order", "sign", "send", "total")
+"""Market rows in hand -> decision; decision -> commands; commands -> payload; payload -> sender; rows -> sender."""
+
+
+class Stopwatch:
+    """Ring buffers of `SAMPLES` durations a stage, ns."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(STAGES, 0)
+        self._rings = {stage: np.zeros(SAMPLES, np.int64) for stage in STAGES}
+
+    def add(self, stage: str, duration_ns: int) -> None:
+        """One more sample."""
+        n = self.counts[stage]
+        self._rings[stage][n % SAMPLES] = duration_ns
+        self.counts[stage] = n + 1
+
+    def samples(self, stage: str) -> np.ndarray[Any, Any]:
+        """Durations in ns, in no order."""
+        return self._rings[stage][: self.counts[stage]]
+
+    def percentiles_us(self) -> dict[str, dict[str, float]]:
+        """Stage -> n, p50, p90, p99, max in microseconds; stages without samples are left out."""
+        table = {}
+        for stage, n in self.counts.items():
+            if n:
+                p50, p90, p99, most = np.percentile(self.samples(stage), (50, 90, 99, 100)) / 1e3
+                table[stage] = {"n": n, "p50": float(p50), "p90": float(p90), "p99": float(p99), "max": float(most)}
+        return table
