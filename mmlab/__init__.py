@@ -39,12 +39,15 @@ _HOME = {
     "SessionError": "mmlab.errors",
     "SafetyError": "mmlab.errors",
 }
-__all__ = ["__version__", "metrics", "theory", *_HOME]  # noqa: PLE0604  the keys are strings
+__all__ = ["__version__", "metrics", "theory", "venues", *_HOME]  # noqa: PLE0604  the keys are strings
 
 
 def __getattr__(name: str) -> Any:
     if name in ("metrics", "theory"):
         return import_module(f"mmlab.{name}")
+    if name == "venues":
+        import_module("mmlab.venues.paper")  # so that `mmlab.venues.paper.FaultPlan` needs no further import
+        return import_module("mmlab.venues")
     if name not in _HOME:
         raise AttributeError(f"module 'mmlab' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -9,10 +9,12 @@ import pytest
 
 PLANTED = {
     "kernels/planted.py": ["mmlab", "mmlab.config", "mmlab.instrument", "mmlab.simulator", "time", "random", "pathlib"],
-    "simulator/planted.py": ["mmlab.feeds", "mmlab.telemetry", "asyncio", "datetime", "pandas"],
+    "simulator/planted.py": ["mmlab.feeds", "mmlab.exchange", "mmlab.venues", "mmlab.telemetry", "asyncio", "datetime", "pandas"],
     "feeds/planted.py": ["mmlab.config", "mmlab.lab", "mmlab.simulator"],
     "telemetry/planted.py": ["mmlab.kernels", "mmlab.instrument", "mmlab.lab"],
     "wire/planted.py": ["mmlab.kernels", "mmlab.feeds"],
+    "venues/planted.py": ["mmlab", "mmlab.orders", "mmlab.kernels", "mmlab.telemetry", "mmlab.lab"],
+    "orders/planted.py": ["mmlab.venues", "mmlab.simulator", "asyncio"],
     "lab/planted.py": ["mmlab.cli"],
 }
 
