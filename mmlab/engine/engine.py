@@ -224,7 +224,7 @@ class Engine:
             self.steering.step()
         if self.flattening:
             self._flatten_on(now_ns)
-        wake_ns = min(self.decider.next_deadline(), self.participation.next_deadline())
+        wake_ns = min(self.decider.next_deadline(), self.participation.next_deadline(now_ns))
         wake_ns = max(min(wake_ns, self._slice_ns) if self.flattening else wake_ns, self._grid_ns)
         self._decide_alarm.set(wake_ns if wake_ns < NEVER_NS else None)
 

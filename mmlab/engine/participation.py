@@ -29,6 +29,7 @@ PAUSES = int(
 WORSENS = int(
     Reason.LADDER | Reason.COOLDOWN | Reason.FLIP_WIDEN | Reason.LIGHT_WIDEN | Reason.CUT | Reason.CLAMP
 )  # fmt: skip
+NAMES = {int(reason): str(reason.name).lower() for reason in Reason}
 WINDOW_NS = 60 * NS_PER_S
 
 
@@ -227,7 +228,8 @@ class Participation:
         """Advance; returns what the order manager is to be told."""
         self._release(now_ns)
         active = [sw for sw in self.switches.values() if sw.active]
-        self.why = self._explain(active)
+        if active or self._kernel or self.stopping or self.trading != Trading.QUOTING:
+            self.why = self._explain(active)
         if active or self._kernel or self.stopping:
             return self._down(reduce=not active and not self.stopping)
         return self._up(now_ns)
@@ -254,7 +256,7 @@ class Participation:
             return []
         if self.trading != Trading.STARTING and now_ns - self.valid_since_ns < self.rules.fresh_ns:
             return []
-        first, self.trading, self.blocked = self.trading == Trading.STARTING, Trading.QUOTING, False
+        first, self.trading, self.blocked, self.why = self.trading == Trading.STARTING, Trading.QUOTING, False, ""
         return [] if first else [Order.REARM]
 
     def _release(self, now_ns: int) -> None:
@@ -270,19 +272,21 @@ class Participation:
 
     def _explain(self, active: list[EngineSwitch]) -> str:
         names = [sw.switch.name.lower() + (f": {sw.detail}" if sw.detail else "") for sw in active]
-        names += [r.name.lower() for r in Reason if r & self._kernel and r.name]
+        names += [name for bit, name in NAMES.items() if bit & self._kernel]
         if self.stopping:
             names.append("stopping")
         if not names and self.trading == Trading.STARTING:
             names = ["starting"]
         return ", ".join(names)
 
-    def next_deadline(self) -> int:
-        """When `step` may say something by the passing of time alone, ns."""
+    def next_deadline(self, now_ns: int) -> int:
+        """When, after now, `step` may say something by the passing of time alone, ns."""
+        if self.trading == Trading.QUOTING:
+            return NEVER_NS
         times = [sw.until_ns for sw in self.switches.values() if sw.active and not sw.latched]
-        if self.trading != Trading.QUOTING and self.valid_since_ns != NEVER_NS:
+        if self.valid_since_ns != NEVER_NS:
             times.append(self.valid_since_ns + self.rules.fresh_ns)
-        return min(times, default=NEVER_NS)
+        return min((t for t in times if t > now_ns), default=NEVER_NS)
 
     @property
     def latched(self) -> bool:
