@@ -12,7 +12,7 @@ from mmlab.kernels.windows import sorted_insert, sorted_median, sorted_remove
 
 Array = np.ndarray[Any, Any]
 
-ONE, STEP = np.uint64(1), np.uint64(16)
+ONE, TWO, STEP = np.uint64(1), np.uint64(2), np.uint64(16)
 BLOCK = 1024
 
 
@@ -44,11 +44,20 @@ def count_until(ns: Array, start: int, t_ns: int) -> int:
 
 @kernel
 def intervals(ns: Array) -> tuple[int, int]:
-    """Shortest (below 0 where times go back) and longest time between neighbours; 0 and 0 if there are none."""
+    """Shortest (below 0 where times go back) and longest time between neighbours; 0 and 0 if there are none.
+
+    Four quarters are read side by side, which memory delivers faster than one whole.
+    """
+    part = max(ns.size - 1, 0) // 4
+    a, b, c, d = ns[: part + 1], ns[part : 2 * part + 1], ns[2 * part : 3 * part + 1], ns[3 * part : 4 * part + 1]
     shortest, longest = np.int64(0), np.int64(0)
     if ns.size > 1:
         shortest = longest = ns[1] - ns[0]
-    for i in range(1, ns.size):
+    for i in range(part):
+        w, x, y, z = a[i + 1] - a[i], b[i + 1] - b[i], c[i + 1] - c[i], d[i + 1] - d[i]
+        shortest = min(shortest, w, x, y, z)
+        longest = max(longest, w, x, y, z)
+    for i in range(4 * part + 1, ns.size):
         step = ns[i] - ns[i - 1]
         shortest = min(shortest, step)
         longest = max(longest, step)
@@ -57,10 +66,14 @@ def intervals(ns: Array) -> tuple[int, int]:
 
 @kernel
 def has_nan(values: Array) -> bool:
-    """Whether any value is NaN."""
+    """Whether any value is NaN; four quarters are read side by side."""
+    part = values.size // 4
+    a, b, c, d = values[:part], values[part : 2 * part], values[2 * part : 3 * part], values[3 * part : 4 * part]
     n = 0
-    for value in values:
-        n += value != value  # noqa: PLR0124  the test for NaN that vectorises
+    for i in range(part):  # values that differ from themselves: the test that vectorises
+        n += (a[i] != a[i]) | (b[i] != b[i]) | (c[i] != c[i]) | (d[i] != d[i])
+    for value in values[4 * part :]:
+        n += np.isnan(value)
     return n > 0
 
 
@@ -78,9 +91,9 @@ def side_codes(ends: Array, characters: Array, out: Array) -> None:
     bid = ord("b") | ord("i") << 8 | ord("d") << 16
     ask = ord("a") | ord("s") << 8 | ord("k") << 16
     for i in range(out.size):
-        k, word = ends[i], 0
-        if ends[i + 1] - k == 3:
-            word = int(characters[k]) | int(characters[k + 1]) << 8 | int(characters[k + 2]) << 16
+        k, word = np.uint64(ends[i]), 0  # unsigned: as in `count_until`
+        if ends[i + 1] - ends[i] == 3:
+            word = int(characters[k]) | int(characters[k + ONE]) << 8 | int(characters[k + TWO]) << 16
         out[i] = np.int8(word == bid) - np.int8(word == ask)
 
 

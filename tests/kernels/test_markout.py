@@ -233,3 +233,27 @@ def test_count_until_on_long_steps():
     ns = np.arange(100_000)
     for t in (-1, 0, 5, 77, 4096, 99_998, 99_999, 200_000):
         assert table.count_until(ns, 0, t) == np.searchsorted(ns, t, side="right")
+
+
+@given(st.lists(st.integers(-3, 9), max_size=40))
+def test_intervals_are_the_differences(steps):
+    ns = T0 + np.cumsum(np.array(steps, np.int64))
+    between = np.diff(ns) if ns.size > 1 else np.zeros(1, np.int64)
+    assert table.intervals(ns) == (between.min(), between.max())
+
+
+@pytest.mark.parametrize("n", range(14))
+def test_a_nan_is_found_wherever_it_is(n):
+    values = np.array([np.inf, -np.inf, 0.0, -0.0, 1e308, -1.5, 5e-324] * 2)[:n]
+    assert not table.has_nan(values)
+    for i in range(n):
+        assert table.has_nan(np.where(np.arange(n) == i, np.nan, values))
+
+
+@given(st.lists(st.sampled_from(["bid", "ask", "", "bi", "bids", "Ask", "asb", "dib", "Ö"]), max_size=20))
+def test_side_codes_know_two_words(words):
+    encoded = [word.encode() for word in words]
+    ends = np.cumsum([0, *map(len, encoded)])
+    out = np.empty(len(words), np.int8)
+    table.side_codes(ends, np.frombuffer(b"".join(encoded), np.uint8), out)
+    assert out.tolist() == [{"bid": 1, "ask": -1}.get(word, 0) for word in words]
