@@ -180,7 +180,7 @@ class Engine:
     async def _market_loop(self) -> None:
         async for message in self.venue.market():
             stamp = perf_counter_ns()
-            rows = self.inbound.market(message)
+            rows = self.inbound.market(message, self.now())
             if isinstance(rows, Status):
                 self.steering.status(trading=rows.trading, reason=rows.reason)
             elif rows is not None:

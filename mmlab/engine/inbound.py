@@ -34,7 +34,8 @@ MOST = 1 << 53
 """No price in ticks and no size in lots is as large as this."""
 MOST_ROWS = 5_000_000
 MOST_ORDERS = 100_000
-ROW_FAULTS = ("", "unknown kind", "no side", "absurd price", "absurd size", "time runs back")
+ROW_FAULTS = ("", "unknown kind", "no side", "absurd price", "absurd size", "time runs back", "time ahead",
+              "absurd time")  # fmt: skip
 
 
 class Inbound:
@@ -51,8 +52,8 @@ class Inbound:
         self._report = report
         self._last_ns = 0
 
-    def market(self, rows: object) -> Array | Status | None:
-        """Market rows without the bad ones, a status, or None if nothing is left."""
+    def market(self, rows: object, now_ns: int) -> Array | Status | None:
+        """Market rows heard by now without the bad ones, a status, or None if nothing is left."""
         if isinstance(rows, Status):
             return rows if isinstance(rows.trading, bool) else self._bad("market: wrong type", rows)
         if not isinstance(rows, np.ndarray) or rows.dtype != EVENT or rows.ndim != 1:
@@ -64,14 +65,14 @@ class Inbound:
         rows = np.ascontiguousarray(rows).view(EVENT)  # one canonical dtype object: kernels take it quickly
         if not rows.flags.writeable:
             rows = rows.copy()
-        bad = row_fault(records(rows), 0, self._last_ns)
+        bad = row_fault(records(rows), 0, self._last_ns, now_ns)
         if bad >= 0:
-            rows = self._without_bad(rows, bad)
+            rows = self._without_bad(rows, bad, now_ns)
         if rows.size:
             self._last_ns = int(rows["local_ns"][-1])
         return rows if rows.size else None
 
-    def _without_bad(self, rows: Array, bad: int) -> Array:
+    def _without_bad(self, rows: Array, bad: int, now_ns: int) -> Array:
         keep, last_ns = np.ones(rows.size, bool), self._last_ns
         while bad >= 0:
             row, fault = bad >> 8, bad & 255
@@ -79,7 +80,7 @@ class Inbound:
             self._bad(f"market: {ROW_FAULTS[fault]}", rows[row])
             good = rows["local_ns"][:row][keep[:row]]
             last_ns = int(good[-1]) if good.size else self._last_ns
-            bad = row_fault(records(rows), row + 1, last_ns)
+            bad = row_fault(records(rows), row + 1, last_ns, now_ns)
         return rows[keep]
 
     def account(self, message: object) -> Message | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmlab.events import Kind
+from mmlab.events import NS_PER_S, Kind
 from mmlab.kernels.book import DEPTH, EXECUTE, FUNDING, MARK, TRADE, same_message
 from mmlab.kernels.decide import (
     decide,
@@ -32,6 +32,7 @@ Array = np.ndarray[Any, Any]
 ADD = int(Kind.ADD)
 RATE_UNIT = 1e-9
 MOST = 1 << 53
+DAY_NS = 86_400 * NS_PER_S
 
 
 @kernel
@@ -84,10 +85,11 @@ def decision_row(p: Array, s: Array, t_ns: int, out: Array) -> None:
 
 
 @kernel
-def row_fault(rows: Array, first: int, last_ns: int) -> int:
+def row_fault(rows: Array, first: int, last_ns: int, now_ns: int) -> int:
     """First row from `first` on that cannot be, as ``row << 8 | fault``; -1 if there is none.
 
-    Faults: 1 unknown kind, 2 no side, 3 absurd price, 4 absurd size, 5 time before `last_ns` or the row before.
+    Faults: 1 unknown kind, 2 no side, 3 absurd price, 4 absurd size, 5 time before `last_ns` or the row before, 6 time
+    after `now_ns`, 7 exchange time a day or more from ours.
     """
     for i in range(first, rows.size):
         e = rows[i]
@@ -103,6 +105,10 @@ def row_fault(rows: Array, first: int, last_ns: int) -> int:
             fault = 4
         elif e.local_ns < last_ns:
             fault = 5
+        elif e.local_ns > now_ns:
+            fault = 6
+        elif not -DAY_NS < e.local_ns - e.exch_ns < DAY_NS:
+            fault = 7
         if fault:
             return i << 8 | fault
         last_ns = e.local_ns
