@@ -74,9 +74,9 @@ def read_inputs(folder: Path, inputs: dict[str, Any]) -> Array:
         The file is absent, damaged, or not the one that the run wrote.
     """
     file = folder / inputs["file"]
-    if "rows" not in inputs and not file.is_file():
-        return to_rows("inputs", read_stream(folder, "inputs"))
     try:
+        if "rows" not in inputs and not file.is_file():
+            return to_rows("inputs", read_stream(folder, "inputs"))
         if "sha256" in inputs and sha256(file) != inputs["sha256"]:
             raise SessionError(f"{file}: no longer holds the inputs that this run wrote: the file is damaged")
         return to_rows("inputs", pq.read_table(file))

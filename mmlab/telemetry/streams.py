@@ -58,6 +58,7 @@ def _encode(schema: pa.Schema, batch: pa.RecordBatch | None) -> bytes:
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
     """Whole batches of a stream, which may be growing, or cut short anywhere."""
+    path.stat()  # Arrow's own error names no file where there is none
     with pa.OSFile(str(path)) as file:
         try:
             reader = pa.ipc.open_stream(file)
