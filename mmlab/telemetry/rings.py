@@ -30,12 +30,13 @@ class Ring:
         Rows put and rows taken since the start.
     """
 
-    __slots__ = ("_mask", "_rows", "head", "size", "tail")
+    __slots__ = ("_bytes", "_mask", "_rows", "head", "size", "tail")
 
     def __init__(self, dtype: np.dtype[Any], size: int) -> None:
         if size < 1 or size & (size - 1):
             raise ValueError(f"size = {size}: must be a power of two")
         self._rows, self._mask = np.zeros(size, dtype), size - 1
+        self._bytes = self._rows.view(f"V{dtype.itemsize}")  # copied as one piece, not field by field
         self.size, self.head, self.tail = size, 0, 0
 
     def put(self, rows: Any) -> int:
@@ -46,8 +47,9 @@ class Ring:
             n = min(rows.size, room)
             at = head & self._mask
             first = min(n, self.size - at)
-            self._rows[at : at + first] = rows[:first]
-            self._rows[: n - first] = rows[first:n]
+            whole = np.asarray(rows, self._rows.dtype).view(self._bytes.dtype)
+            self._bytes[at : at + first] = whole[:first]
+            self._bytes[: n - first] = whole[first:n]
             self.head = head + n
             return rows.size - n
         if room < 1:

@@ -4,7 +4,8 @@
         run.json           what ran, on what, how it ended; row counts and hashes of the tables
         config.toml        effective config
         changes.jsonl      live parameter changes (none in a replay)
-        inputs.parquet     the feed, where it is not a file of its own; else run.json names that file and its hash
+        inputs.parquet     a replay: the feed, where it is not a file of its own, else run.json names that file and its
+                           hash; paper and live: every input of the decision kernel, in the order consumed
         decisions.parquet  time, inputs, target quotes, gate and kill bits
         orders.parquet     every order state transition
         fills.csv          one row a fill
@@ -13,8 +14,22 @@
         gates.jsonl        every gate and kill-switch trigger
         log.jsonl          structured log
 
-Writing is atomic: into a hidden folder beside the target, which is then renamed. Equal runs give equal bytes in every
-table; only ``run.json`` and ``log.jsonl`` hold wall-clock times.
+A replay's is written at its end, atomically: into a hidden folder beside the target, which is then renamed. Equal runs
+give equal bytes in every table; only ``run.json`` and ``log.jsonl`` hold wall-clock times.
+
+A paper or live run's is written while it goes (`mmlab.telemetry.live`), every second, and until its end differs so:
+
+        run.json           ``ended`` is "running"; no row counts and hashes yet
+        .lock              locked by the writer as long as its process lives
+        inputs.arrows, decisions.arrows, orders.arrows
+                           Arrow IPC streams in place of the Parquet files: the records' own fields
+        fills.csv, gates.jsonl, changes.jsonl
+                           appended to within a tenth of a second, metrics.csv and log.jsonl at the next flush
+
+Files grow by whole batches and whole lines, so a ``kill -9`` costs what came since the last flush and no file; a batch
+or line that was being written then is cut off. Closing the run turns it into the form above. Where the writer died, the
+first `read_run` does so; ``ended`` is then "crashed", ``finished`` the time of the last write, and markouts are left to
+be worked out from the inputs.
 """
 
 from __future__ import annotations

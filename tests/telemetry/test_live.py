@@ -248,6 +248,8 @@ def test_a_full_disk_is_told_once_and_made_good_once_there_is_room(run, kernel_i
     seen = read_run(tmp_path / "live")  # what was written before is whole, the half batches are gone
     assert_same(seen.tables.fills, run.tables.fills[:5])
     assert_same(read_inputs(tmp_path / "live", seen.inputs), kernel_inputs[:half])
+    assert (tmp_path / "live" / "fills.csv").read_bytes().count(b"\n") == 6
+    assert (tmp_path / "live" / "fills.csv").read_bytes().endswith(b"\n")
     assert len(warnings) == 1
     assert "No space left" in warnings[0]
     disk.error = None
