@@ -57,14 +57,14 @@ def take_lock(folder: Path) -> int | None:
     return lock
 
 
-def drop_lock(folder: Path, lock: int) -> None:
-    """Unlock a run directory that has ended, and leave no lock file in it."""
-    (folder / LOCK).unlink(missing_ok=True)
-    os.close(lock)
+def tidy(folder: Path) -> None:
+    """Remove from a run directory that has ended what it needed only while it was going."""
+    for name in (*map(stream_file, STREAMS), LOCK):
+        (folder / name).unlink(missing_ok=True)
 
 
 def finish(folder: Path, record: dict[str, Any], markouts: Array | None) -> None:
-    """Write what a run directory holds in the end, and remove the streams.
+    """Write what a run directory holds in the end; what `tidy` removes is still there.
 
     Parameters
     ----------
@@ -89,12 +89,10 @@ def finish(folder: Path, record: dict[str, Any], markouts: Array | None) -> None
         tables["markouts"]["known"] = False
     whole = {**record, "inputs": stored, "tables": tables}
     replace_file(folder / "run.json", partial(write_record, whole))
-    for name in STREAMS:
-        (folder / stream_file(name)).unlink(missing_ok=True)
 
 
 def settle(folder: Path) -> str:
-    """See to a run directory that says "running": finish it if its writer is gone.
+    """See to a run directory that says "running", or has a lock file still: finish it if its writer is gone.
 
     Returns
     -------
@@ -117,7 +115,7 @@ def settle(folder: Path) -> str:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         if record["ended"] == RUNNING:  # else its writer, or another reader, has just finished it
             finish(folder, {**record, "ended": CRASHED, "finished": _last_write(folder)}, None)
-        (folder / LOCK).unlink(missing_ok=True)
+        tidy(folder)
     except OSError:
         return CRASHED
     except (pa.ArrowException, ValueError, KeyError) as error:

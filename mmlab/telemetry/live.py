@@ -37,7 +37,7 @@ from mmlab.telemetry.files import (
     write_csv,
     write_record,
 )
-from mmlab.telemetry.finish import LOCK, drop_lock, finish, take_lock
+from mmlab.telemetry.finish import LOCK, finish, take_lock, tidy
 from mmlab.telemetry.info import RUNNING, RunInfo, clean, folder_name
 from mmlab.telemetry.inputs import INPUTS, KERNEL
 from mmlab.telemetry.line_log import line_logger
@@ -220,10 +220,11 @@ class LiveRun:
         info = replace(info, counters={**info.counters, **self.counters})
         try:
             finish(self.path, self._record(info), markouts)
+            tidy(self.path)
         except (OSError, pa.ArrowException) as error:
-            os.close(self._lock)
             raise SessionError(f"{self.path}: cannot be finished ({error}); read_run will, once it can") from None
-        drop_lock(self.path, self._lock)
+        finally:
+            os.close(self._lock)
 
     def _open(self, places: dict[str, int], write: Write, undo: ExitStack) -> None:
         def new_file(name: str, start: bytes) -> Appender:

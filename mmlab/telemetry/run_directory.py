@@ -49,7 +49,7 @@ import structlog
 from mmlab.config import Config
 from mmlab.errors import SessionError
 from mmlab.telemetry.files import FILES, READERS, WRITERS, run_record, sha256, write_record
-from mmlab.telemetry.finish import settle
+from mmlab.telemetry.finish import LOCK, settle
 from mmlab.telemetry.info import RUNNING, SCHEMA_VERSION, RunInfo, folder_name
 from mmlab.telemetry.streams import read_stream, to_decisions, to_rows
 from mmlab.telemetry.tables import (
@@ -182,7 +182,7 @@ def read_run(path: str | Path) -> Stored:
     """
     path = Path(path)
     record = _read_record(path)
-    if record.get("ended") == RUNNING:
+    if record.get("ended") == RUNNING or (path / LOCK).exists():
         state = settle(path)
         record = _read_record(path)
         if record["ended"] == RUNNING:

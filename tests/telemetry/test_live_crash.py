@@ -30,7 +30,7 @@ from mmlab.telemetry.run_directory import read_run
 from mmlab.telemetry.streams import STREAMS, read_batches, stream_file
 from tests.lab.fabricated import make_run
 from tests.telemetry.live_runs import STREAMED, begin, make_inputs, numbered, put_all
-from tests.telemetry.test_run_directory import TABLES, assert_same
+from tests.telemetry.test_run_directory import LISTED, TABLES, assert_same
 
 ROOT = Path(__file__).parents[2]
 NUMBER = {"orders": "order_id", "fills": "order_id", "metrics": "messages", "gates": "n", "decisions": "local_ns"}
@@ -141,6 +141,7 @@ def test_putting_in_order_may_be_cut_short_and_done_again(run, kernel_inputs, tm
     for name in TABLES:
         assert_same(getattr(again.tables, name), getattr(run.tables, name))
     assert_same(again.feed.events, run.feed.events)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == LISTED
 
 
 def wait_until_written(folder, run, kernel_inputs):
