@@ -15,10 +15,11 @@ import pytest
 from mmlab import load_run
 from mmlab.errors import SessionError
 from mmlab.events import DECISION, FILL, GATE, INPUT, ORDER
-from mmlab.telemetry import finish, inputs, live
+from mmlab.telemetry import finish, inputs, live, run_directory
 from mmlab.telemetry.files import FILES
 from mmlab.telemetry.inputs import KERNEL, market_events, read_inputs
 from mmlab.telemetry.run_directory import read_run
+from mmlab.telemetry.streams import read_stream
 from mmlab.telemetry.tables import Scale, edge_table, with_targets
 from tests.lab.fabricated import make_run
 from tests.telemetry.live_runs import ROW_TABLES, Disk, begin, make_inputs, numbered, put_all
@@ -414,3 +415,17 @@ def test_a_put_costs_little(run, tmp_path, table, dtype):
         costs.append((time.thread_time() - start) / 20_000)
     going.close()
     assert min(costs) < 3e-6
+
+
+def test_a_run_that_is_closed_while_it_is_read(run, tmp_path, monkeypatch):
+    going = begin(run, tmp_path / "live")
+    put_all(going, run)
+
+    def close_first(folder, name):
+        going.close(run.info)
+        return read_stream(folder, name)
+
+    monkeypatch.setattr(run_directory, "read_stream", close_first)
+    again = read_run(tmp_path / "live")
+    assert again.info.ended == run.info.ended
+    assert_same(again.tables.orders, run.tables.orders)
