@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numba
 import numpy as np
@@ -25,12 +25,17 @@ from mmlab.orders.events import Quote
 from mmlab.params import PARAMS
 
 Array = np.ndarray[Any, Any]
-Record = Callable[[str, Array], None]
-"""``record(table, rows)``: where rows of a run's tables go."""
 MOST_TARGETS = 2 * MAX_RUNGS + 1
 EVENT_COLUMNS = tuple(EVENT.names or ())
 FILL_COLUMNS = ("exch_ns", "local_ns", "side", "rung", "liquidity", "price_ticks", "size_lots", "order_id",
                 "client_order_id", "fee", "mid")  # fmt: skip
+
+
+class Record(Protocol):
+    """Where rows of a run's tables go (`mmlab.telemetry.live.LiveRun.put`). Rows are good only during the call."""
+
+    def __call__(self, table: str, rows: Array, targets: Array | None = None) -> object:
+        """Add rows to a table; decisions come with their targets."""
 
 
 class Decider:
@@ -43,7 +48,7 @@ class Decider:
     mid_ticks : int
         A price of the market, about which the book's window is laid.
     record : callable
-        Takes rows of ``inputs, decisions, targets, gates``; they are good only during the call.
+        Takes rows of ``inputs, decisions, gates``.
     quoter : QuoterAddress, optional
         A user's quoting function.
     """
@@ -156,8 +161,7 @@ class Decider:
         decision_row(self.params, self.state, t_ns, row)
         row["first_target"], row["targets"] = self._n_targets, targets.size
         self._n_targets += targets.size
-        self._record("targets", targets)
-        self._record("decisions", row)
+        self._record("decisions", row, targets)
 
     def _drain_gates(self) -> None:
         log = self.state[0]["gates"]

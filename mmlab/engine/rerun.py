@@ -44,9 +44,11 @@ def rerun(
     """
     written: dict[str, list[Array]] = {name: [] for name in TABLES}
 
-    def record(table: str, rows: Array) -> None:
+    def record(table: str, rows: Array, targets: Array | None = None) -> None:
         if table in written:
             written[table].append(rows.copy())
+        if targets is not None:
+            written["targets"].append(targets.copy())
 
     decider = Decider(params[0], mid_ticks, record, quoter)
     own = np.flatnonzero(inputs["kind"] >= FIRST_OWN)

@@ -18,12 +18,13 @@ from mmlab.lab.compare import compare
 from mmlab.lab.feed_facts import events_sha256
 from mmlab.lab.record import Record
 from mmlab.lab.summary import summarise
-from mmlab.telemetry.run_directory import Stored, folder_name, read_run, write_run
+from mmlab.telemetry.info import folder_name
+from mmlab.telemetry.inputs import FEED, INPUTS, KERNEL, MARKET, market_events, read_inputs
+from mmlab.telemetry.run_directory import Stored, read_run, write_run
 
 if TYPE_CHECKING:
     from bokeh.models import LayoutDOM
 
-INPUTS = "inputs.parquet"
 Rerun = Callable[..., "Run"]
 
 
@@ -72,7 +73,7 @@ class Run(Record):
         feed = self.feed
         kept = feed.path is not None and feed.path.is_file()
         inputs = {
-            "what": "market events of the feed; all other inputs follow from them, config, latency and seed",
+            "what": FEED if self.info.mode == "replay" else MARKET,
             "feed": str(feed.path) if kept else INPUTS,
             "events": len(feed),
             "sha256": events_sha256(feed.events),
@@ -139,6 +140,8 @@ class Run(Record):
 def load_run(path: str | Path, rerun: Rerun | None = None) -> Run:
     """Read a run directory; its feed is loaded when it is first asked for.
 
+    Of a paper or live run the feed is the market as it was heard. A run that is still going gives what is there so far.
+
     Raises
     ------
     SessionError
@@ -148,7 +151,7 @@ def load_run(path: str | Path, rerun: Rerun | None = None) -> Run:
     stored = read_run(path)
     return Run(
         stored.config,
-        lambda: _load_inputs(path, stored.inputs),
+        lambda: _load_inputs(path, stored),
         Instrument(**stored.instrument),
         stored.tables,
         stored.info,
@@ -158,7 +161,10 @@ def load_run(path: str | Path, rerun: Rerun | None = None) -> Run:
     )
 
 
-def _load_inputs(path: Path, inputs: dict[str, Any]) -> Feed:
+def _load_inputs(path: Path, stored: Stored) -> Feed:
+    inputs = stored.inputs
+    if inputs["what"] == KERNEL:
+        return _heard(path, stored)
     file = path / inputs["feed"]  # an absolute path stays as it is
     try:
         feed = load_feed(file)
@@ -167,3 +173,13 @@ def _load_inputs(path: Path, inputs: dict[str, Any]) -> Feed:
     if len(feed) != inputs["events"] or events_sha256(feed.events) != inputs["sha256"]:
         raise SessionError(f"{path}: {file} no longer holds the events that this run used: run again on it")
     return feed
+
+
+def _heard(path: Path, stored: Stored) -> Feed:
+    """The market as a paper or live run heard it."""
+    events = market_events(read_inputs(path, stored.inputs))
+    source = f"{stored.info.mode} run {folder_name(stored.info)} on {stored.info.venue}"
+    try:
+        return Feed(Instrument(**stored.instrument), events, source, {"notes": [f"heard by a {stored.info.mode} run"]})
+    except FeedError as error:
+        raise SessionError(f"{path}: its inputs are no feed: {error}") from None

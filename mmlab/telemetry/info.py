@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import platform
+import re
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import numpy as np
+
 SCHEMA_VERSION = 1
+RUNNING, CRASHED = "running", "crashed"
+"""What `RunInfo.ended` says of a run that has not come to its end."""
 _PACKAGES = ("mmlab", "numba", "numpy", "pandas", "pyarrow")
 
 
@@ -80,12 +85,21 @@ class RunInfo:
         return cls(**{name: value for name, value in values.items() if name in known})
 
 
+def folder_name(info: RunInfo) -> str:
+    """``<UTC start>-<name>``, safe as a folder's name."""
+    start = datetime.fromisoformat(info.started)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", info.name).strip("-.") or "run"
+    return f"{start:%Y%m%dT%H%M%SZ}-{name}"
+
+
 def clean(value: Any) -> Any:
     """The value as strict JSON: NaN and infinities become null, containers are copied."""
     if isinstance(value, dict):
         return {str(name): clean(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [clean(item) for item in value]
+    if isinstance(value, np.generic):
+        return clean(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -4,7 +4,8 @@
         run.json           what ran, on what, how it ended; row counts and hashes of the tables
         config.toml        effective config
         changes.jsonl      live parameter changes (none in a replay)
-        inputs.parquet     the feed, where it is not a file of its own; else run.json names that file and its hash
+        inputs.parquet     a replay: the feed, where it is not a file of its own, else run.json names that file and its
+                           hash; paper and live: every input of the decision kernel, in the order consumed
         decisions.parquet  time, inputs, target quotes, gate and kill bits
         orders.parquet     every order state transition
         fills.csv          one row a fill
@@ -13,52 +14,54 @@
         gates.jsonl        every gate and kill-switch trigger
         log.jsonl          structured log
 
-Writing is atomic: into a hidden folder beside the target, which is then renamed. Equal runs give equal bytes in every
-table; only ``run.json`` and ``log.jsonl`` hold wall-clock times.
+A replay's is written at its end, atomically: into a hidden folder beside the target, which is then renamed. Equal runs
+give equal bytes in every table; only ``run.json`` and ``log.jsonl`` hold wall-clock times.
+
+A paper or live run's is written while it goes (`mmlab.telemetry.live`), every second, and until its end differs so:
+
+        run.json           ``ended`` is "running"; no row counts and hashes yet
+        .lock              locked by the writer as long as its process lives
+        inputs.arrows, decisions.arrows, orders.arrows
+                           Arrow IPC streams in place of the Parquet files: the records' own fields
+        fills.csv, gates.jsonl, changes.jsonl
+                           appended to within a tenth of a second, metrics.csv and log.jsonl at the next flush
+
+Files grow by whole batches and whole lines, so a ``kill -9`` costs what came since the last flush and no file; a batch
+or line that was being written then is cut off. Closing the run turns it into the form above. Where the writer died, the
+first `read_run` does so; ``ended`` is then "crashed", ``finished`` the time of the last write, and markouts are left to
+be worked out from the inputs.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 import structlog
 
 from mmlab.config import Config
 from mmlab.errors import SessionError
-from mmlab.events import GATE
-from mmlab.telemetry.info import SCHEMA_VERSION, RunInfo, clean
+from mmlab.telemetry.files import FILES, READERS, WRITERS, run_record, sha256, write_record
+from mmlab.telemetry.finish import LOCK, settle
+from mmlab.telemetry.info import RUNNING, SCHEMA_VERSION, RunInfo, folder_name
+from mmlab.telemetry.streams import read_stream, to_decisions, to_rows
 from mmlab.telemetry.tables import (
+    MARKOUT,
     Array,
     Scale,
     Tables,
-    csv_types,
     edge_table,
     from_arrow,
     split_targets,
     with_targets,
 )
-
-FILES = {
-    "decisions": "decisions.parquet",
-    "orders": "orders.parquet",
-    "fills": "fills.csv",
-    "markouts": "markouts.csv",
-    "metrics": "metrics.csv",
-    "gates": "gates.jsonl",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +73,8 @@ class Stored:
     instrument: dict[str, Any]
     inputs: dict[str, Any]
     tables: Tables
-    markouts: Array
-
-
-def folder_name(info: RunInfo) -> str:
-    """``<UTC start>-<name>``, safe as a folder's name."""
-    start = datetime.fromisoformat(info.started)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", info.name).strip("-.") or "run"
-    return f"{start:%Y%m%dT%H%M%SZ}-{name}"
+    markouts: Array | None
+    """None where nobody has worked them out: of a run that is going, or crashed."""
 
 
 def require_new(path: Path) -> None:
@@ -139,70 +136,22 @@ def _write_files(folder: Path, run: Stored) -> None:
         "decisions": tables.decisions,
         "orders": tables.orders,
         "fills": tables.fills,
-        "markouts": run.markouts,
+        "markouts": np.zeros(0, MARKOUT) if run.markouts is None else run.markouts,
         "metrics": tables.metrics,
         "gates": tables.gates,
     }
     edge = {name: edge_table(name, array, scale) for name, array in rows.items()}
     edge["decisions"] = with_targets(edge["decisions"], tables.decisions, tables.targets)
     for name, table in edge.items():
-        _WRITERS[Path(FILES[name]).suffix](table, folder / FILES[name])
+        WRITERS[Path(FILES[name]).suffix](table, folder / FILES[name])
     (folder / "config.toml").write_text(run.config.to_toml(), encoding="utf-8")
     (folder / "changes.jsonl").touch()
     _write_log(folder / "log.jsonl", run.info)
-    record = {
-        "schema": SCHEMA_VERSION,
-        "id": folder_name(run.info),
-        **run.info.to_json(),
-        "instrument": clean(run.instrument),
-        "inputs": run.inputs,
-        "config_hash": hashlib.sha256(run.config.to_toml().encode()).hexdigest(),
-        "tables": {
-            name: {"file": file, "rows": edge[name].num_rows, "sha256": _sha256(folder / file)}
-            for name, file in FILES.items()
-        },
+    facts = {
+        name: {"file": file, "rows": edge[name].num_rows, "sha256": sha256(folder / file)}
+        for name, file in FILES.items()
     }
-    (folder / "run.json").write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    pq.write_table(table, path, compression="zstd", store_schema=False)
-
-
-def _write_csv(table: pa.Table, path: Path) -> None:
-    time = table.column_names.index("time")
-    table = table.set_column(time, "time", _iso(table["time"]))
-    with path.open("wb") as file:
-        file.write((",".join(table.column_names) + "\n").encode())
-        pa_csv.write_csv(table, file, pa_csv.WriteOptions(include_header=False, quoting_style="none"))
-
-
-def _iso(times: pa.ChunkedArray) -> pa.Array:
-    stamps = times.to_numpy().astype("datetime64[ns]")
-    return pa.array(np.char.add(np.datetime_as_string(stamps, unit="ns"), "Z"), pa.string())
-
-
-def _write_jsonl(table: pa.Table, path: Path) -> None:
-    table = table.set_column(table.column_names.index("time"), "time", _iso(table["time"]))
-    lines = [json.dumps(_finite(row), separators=(",", ":"), allow_nan=False) for row in table.to_pylist()]
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-
-
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    """Infinities as text, since JSON has none; `_read_jsonl` turns them back."""
-    return {name: str(value) if value in (np.inf, -np.inf) else value for name, value in row.items()}
-
-
-_WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
-    ".parquet": _write_parquet,
-    ".csv": _write_csv,
-    ".jsonl": _write_jsonl,
-}
+    write_record(run_record(run.info, run.config, run.instrument, run.inputs, facts), folder / "run.json")
 
 
 def _write_log(path: Path, info: RunInfo) -> None:
@@ -223,7 +172,8 @@ def read_run(path: str | Path) -> Stored:
     Parameters
     ----------
     path : str or Path
-        The directory.
+        The directory. Of a run that is going, what is there so far is read, and ``info.ended`` is "running"; one that
+        crashed is put in order first, and ``info.ended`` is "crashed".
 
     Raises
     ------
@@ -232,18 +182,41 @@ def read_run(path: str | Path) -> Stored:
     """
     path = Path(path)
     record = _read_record(path)
+    if record.get("ended") == RUNNING or (path / LOCK).exists():
+        state = settle(path)
+        record = _read_record(path)
+        if record["ended"] == RUNNING:
+            try:
+                return _read_going(path, {**record, "ended": state})
+            except FileNotFoundError as error:  # closed in the meantime, or a file is missing
+                record = _read_record(path)
+                if record["ended"] == RUNNING:
+                    raise SessionError(f"{error.filename}: missing: the directory is damaged") from None
+    return _read_ended(path, record)
+
+
+def _read_ended(path: Path, record: dict[str, Any]) -> Stored:
     read = {name: _read_table(path, name, record["tables"][name]) for name in FILES}
     arrays = {name: _checked(path, name, table) for name, table in read.items()}
     decisions, targets = split_targets(arrays.pop("decisions"), read["decisions"])
     markouts = arrays.pop("markouts")
-    return Stored(
-        Config.load(path / "config.toml"),
-        RunInfo.from_json(record),
-        record["instrument"],
-        record["inputs"],
-        Tables(decisions=decisions, targets=targets, **arrays),
-        markouts,
-    )
+    known = record["tables"]["markouts"].get("known", True)
+    tables = Tables(decisions=decisions, targets=targets, **arrays)
+    return _stored(path, record, tables, markouts if known else None)
+
+
+def _read_going(path: Path, record: dict[str, Any]) -> Stored:
+    """What a writer, alive or dead, has written so far."""
+    decisions, targets = to_decisions(read_stream(path, "decisions"))
+    orders = to_rows("orders", read_stream(path, "orders"))
+    texts = {name: _checked(path, name, _read_file(path / FILES[name], name)) for name in ("fills", "metrics", "gates")}
+    tables = Tables(decisions=decisions, targets=targets, orders=orders, **texts)
+    return _stored(path, record, tables, None)
+
+
+def _stored(path: Path, record: dict[str, Any], tables: Tables, markouts: Array | None) -> Stored:
+    config, info = Config.load(path / "config.toml"), RunInfo.from_json(record)
+    return Stored(config, info, record["instrument"], record["inputs"], tables, markouts)
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -275,13 +248,19 @@ def _read_table(folder: Path, name: str, expected: dict[str, Any]) -> pa.Table:
     file = folder / expected["file"]
     if not file.is_file():
         raise SessionError(f"{file}: missing: the directory is cut short, run again")
-    try:
-        table = _READERS[file.suffix](file, name)
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise SessionError(f"{file}: cannot be read ({error}): the file is cut short or damaged, run again") from None
+    table = _read_file(file, name)
     if table.num_rows != expected["rows"]:
         raise SessionError(f"{file}: {table.num_rows} rows, run.json says {expected['rows']}: cut short, run again")
     return table
+
+
+def _read_file(file: Path, name: str) -> pa.Table:
+    try:
+        return READERS[file.suffix](file, name)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise SessionError(f"{file}: cannot be read ({error}): the file is cut short or damaged, run again") from None
 
 
 def _checked(folder: Path, name: str, table: pa.Table) -> Array:
@@ -289,39 +268,3 @@ def _checked(folder: Path, name: str, table: pa.Table) -> Array:
         return from_arrow(name, table)
     except (ValueError, pa.ArrowException) as error:
         raise SessionError(f"{folder / FILES[name]}: {error}: the file is damaged, run again") from None
-
-
-def _read_parquet(path: Path, name: str) -> pa.Table:
-    return pq.read_table(path)
-
-
-def _read_csv(path: Path, name: str) -> pa.Table:
-    types = csv_types(name)
-    return pa_csv.read_csv(
-        path,
-        convert_options=pa_csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[""]),
-    )
-
-
-def _read_jsonl(path: Path, name: str) -> pa.Table:
-    columns: dict[str, list[Any]] = {column: [] for column in csv_types(name)}
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            row = json.loads(line)
-            for column, values in columns.items():
-                values.append(row[column])
-    floats = {column for column in columns if GATE[column].kind == "f"}
-    arrays = {
-        column: pa.array([float(v) if isinstance(v, str) else v for v in values], pa.float64())
-        if column in floats
-        else pa.array(values, csv_types(name)[column])
-        for column, values in columns.items()
-    }
-    return pa.table(arrays)
-
-
-_READERS: dict[str, Callable[[Path, str], pa.Table]] = {
-    ".parquet": _read_parquet,
-    ".csv": _read_csv,
-    ".jsonl": _read_jsonl,
-}

@@ -154,46 +154,57 @@ def to_frame(name: str, rows: Array, scale: Scale) -> pd.DataFrame:
     DataFrame
         Edge columns first, then the record's own integers; one row a record, index ``time`` (UTC).
     """
+    columns = {
+        column: values if names is None else pd.array(_named(values, names), dtype="str")
+        for column, values, names in _edge_columns(name, rows, scale)
+    }
+    stamps = pd.to_datetime(np.ascontiguousarray(rows[SCHEMAS[name].time]), utc=True)
+    return pd.DataFrame(columns, index=pd.DatetimeIndex(stamps, name="time"))
+
+
+def edge_table(name: str, rows: Array, scale: Scale) -> pa.Table:
+    """Arrow form of `to_frame`, the UTC time as first column and NaN as null."""
+    # Not by way of a DataFrame, which takes several times as long on the few rows that a live run writes at a time.
+    stamps = np.ascontiguousarray(rows[SCHEMAS[name].time])
+    columns = {"time": pa.array(stamps).cast(pa.timestamp("ns", "UTC"))}
+    for column, values, names in _edge_columns(name, rows, scale):
+        columns[column] = (
+            pa.array(values, from_pandas=True) if names is None else pa.array(_named(values, names), pa.large_string())
+        )
+    return pa.table(columns)
+
+
+def _edge_columns(name: str, rows: Array, scale: Scale) -> list[tuple[str, Array, Mapping[int, str] | None]]:
+    """Columns of a table, edge first and the record's own integers after: name, values, names of codes if they are."""
     schema = SCHEMAS[name]
-    edge: dict[str, Any] = {}
-    raw: dict[str, Any] = {}
+    edge: list[tuple[str, Array, Mapping[int, str] | None]] = []
+    raw: list[tuple[str, Array, Mapping[int, str] | None]] = []
     for column in schema.dtype.names or ():
         values = np.ascontiguousarray(rows[column])
         if column == "side":
-            edge[column] = _names(values, SIDES)
+            edge.append((column, values, SIDES))
         elif column in schema.codes:
-            edge[column] = _names(values, {member.value: member.name.lower() for member in schema.codes[column]})
+            edge.append((column, values, {member.value: member.name.lower() for member in schema.codes[column]}))
         elif column in schema.prices:
-            edge[schema.prices[column]] = _scaled(values, scale.tick_size)
-            raw[column] = values
+            edge.append((schema.prices[column], _scaled(values, scale.tick_size), None))
+            raw.append((column, values, None))
         elif column in schema.sizes:
-            edge[schema.sizes[column]] = _scaled(values, scale.lot_size)
-            raw[column] = values
-        elif column.endswith("_ns"):
-            raw[column] = values
+            edge.append((schema.sizes[column], _scaled(values, scale.lot_size), None))
+            raw.append((column, values, None))
         else:
-            edge[column] = values
-    index = pd.DatetimeIndex(pd.to_datetime(np.ascontiguousarray(rows[schema.time]), utc=True), name="time")
-    return pd.DataFrame({**edge, **raw}, index=index)
+            (raw if column.endswith("_ns") else edge).append((column, values, None))
+    return edge + raw
 
 
-def _names(codes: Array, names: Mapping[int, str]) -> Any:
-    if not codes.size:
-        return pd.array([], dtype="str")
+def _named(codes: Array, names: Mapping[int, str]) -> Array:
     low = min(names)
-    lookup = np.array([names.get(code, str(code)) for code in range(low, max(names) + 1)])
-    return pd.array(lookup[codes.astype(np.int64) - low], dtype="str")
+    lookup = np.array([names.get(code, str(code)) for code in range(low, max(names) + 1)], object)
+    return lookup[codes.astype(np.int64) - low]
 
 
 def _scaled(values: Array, step: float) -> Array:
     scaled = np.round(values * step, price_decimals(step))
     return np.where(values == NO_PRICE, np.nan, scaled)
-
-
-def edge_table(name: str, rows: Array, scale: Scale) -> pa.Table:
-    """Arrow form of `to_frame`, the UTC time as first column and NaN as null."""
-    frame = to_frame(name, rows, scale)
-    return pa.Table.from_pandas(frame.reset_index(), preserve_index=False).replace_schema_metadata(None)
 
 
 def from_arrow(name: str, table: pa.Table) -> Array:
@@ -244,14 +255,18 @@ _TARGET_FIELDS = ("side", "rung", "flags", "price_ticks", "size_lots")
 def with_targets(table: pa.Table, decisions: Array, targets: Array) -> pa.Table:
     """Add the column ``target``: the quotes each decision wanted, a list of structs."""
     counts = decisions["targets"].astype(np.int64)
-    offsets = np.concatenate(([0], np.cumsum(counts)))
-    rows = np.repeat(decisions["first_target"] - offsets[:-1], counts) + np.arange(offsets[-1])
-    chosen = targets[rows]
+    starts = np.cumsum(counts) - counts
+    rows = np.repeat(decisions["first_target"] - starts, counts) + np.arange(counts.sum())
+    return table.append_column("target", target_lists(counts, targets[rows]))
+
+
+def target_lists(counts: Array, targets: Array) -> pa.Array:
+    """Lists of target quotes: the first ``counts[0]`` of `targets`, the next ``counts[1]``, and so on."""
     struct = pa.StructArray.from_arrays(
-        [pa.array(np.ascontiguousarray(chosen[name])) for name in _TARGET_FIELDS], names=list(_TARGET_FIELDS)
+        [pa.array(np.ascontiguousarray(targets[name])) for name in _TARGET_FIELDS], names=list(_TARGET_FIELDS)
     )
-    quotes = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), struct)
-    return table.append_column("target", quotes)
+    offsets = np.concatenate(([0], np.cumsum(counts)))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), struct)
 
 
 def split_targets(decisions: Array, table: pa.Table) -> tuple[Array, Array]:

@@ -22,8 +22,10 @@ class Tables:
     def __init__(self) -> None:
         self.rows: dict[str, list[Array]] = defaultdict(list)
 
-    def record(self, table: str, rows: Array) -> None:
+    def record(self, table: str, rows: Array, targets: Array | None = None) -> None:
         self.rows[table].append(rows.copy())
+        if targets is not None:
+            self.rows["targets"].append(targets.copy())
 
     def __getitem__(self, table: str) -> Array:
         return np.concatenate(self.rows[table])

@@ -10,7 +10,7 @@ import mmlab
 from mmlab.errors import SessionError
 from mmlab.lab.demo import SAMPLE
 from mmlab.lab.money import bridge
-from mmlab.telemetry.run_directory import FILES
+from mmlab.telemetry.files import FILES
 
 
 @pytest.fixture(scope="module")

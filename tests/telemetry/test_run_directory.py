@@ -13,7 +13,8 @@ import pytest
 from mmlab import load_run
 from mmlab.errors import SessionError
 from mmlab.telemetry import run_directory
-from mmlab.telemetry.run_directory import FILES, folder_name
+from mmlab.telemetry.files import FILES, WRITERS
+from mmlab.telemetry.info import folder_name
 from mmlab.telemetry.tables import Tables
 from tests.lab.fabricated import INVERSE, make_feed, make_run
 
@@ -115,13 +116,15 @@ def test_an_empty_folder_is_taken(run, tmp_path):
     assert load_run(run.save(tmp_path / "given")).summary["fills"] == run.summary["fills"]
 
 
-@pytest.mark.parametrize("stage", ["_write_csv", "_write_log", "_sha256"])
+@pytest.mark.parametrize("stage", ["_write_log", "sha256", "write_record", "csv"])
 def test_nothing_half_written_stays(run, tmp_path, monkeypatch, stage):
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_directory, stage, fail)
-    monkeypatch.setitem(run_directory._WRITERS, ".csv", run_directory._write_csv)
+    if stage == "csv":
+        monkeypatch.setitem(WRITERS, ".csv", fail)
+    else:
+        monkeypatch.setattr(run_directory, stage, fail)
     with pytest.raises(SessionError, match="No space left"):
         run.save(tmp_path / "run")
     assert not any(tmp_path.iterdir())

@@ -1,0 +1,304 @@
+"""`LiveRun`: a run directory that is written while the run goes on.
+
+    engine's thread  --put-->  rings in memory  --every second-->  writer's thread  -->  files
+                     <--on_warning--
+
+`put` never waits for the disk and never raises for its sake. While the disk is slow or full, rows wait in memory; once
+their table's ring is full, further ones are missing from the file, counted, and warned of once a table. The session
+goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mmlab.config import Config
+from mmlab.errors import SessionError
+from mmlab.events import FILL, GATE, INPUT, METRIC, ORDER, TARGET
+from mmlab.telemetry.files import (
+    FILES,
+    csv_header,
+    csv_lines,
+    iso,
+    json_line,
+    json_lines,
+    replace_file,
+    run_record,
+    write_csv,
+    write_record,
+)
+from mmlab.telemetry.finish import LOCK, finish, take_lock, tidy
+from mmlab.telemetry.info import RUNNING, RunInfo, clean, folder_name
+from mmlab.telemetry.inputs import INPUTS, KERNEL
+from mmlab.telemetry.line_log import line_logger
+from mmlab.telemetry.rings import Ring
+from mmlab.telemetry.run_directory import require_new
+from mmlab.telemetry.sinks import Appender, DecisionSink, LineSink, RowSink, Sink, Write
+from mmlab.telemetry.streams import batch_message, schema_message, stream_file, stream_schema, to_batch
+from mmlab.telemetry.tables import MARKOUT, Scale, edge_table
+from mmlab.telemetry.writer import Writer
+
+Array = np.ndarray[Any, Any]
+
+PLACES = {
+    "inputs": 1 << 17,
+    "decisions": 1 << 15,
+    "orders": 1 << 16,
+    "fills": 1 << 13,
+    "metrics": 1 << 12,
+    "gates": 1 << 12,
+    "changes": 1 << 10,
+    "log": 1 << 13,
+}
+"""Rows of each table that wait in memory at most: at 1,000 inputs a second, two minutes of a disk that hangs."""
+PROMPT = ("fills", "gates", "changes")
+"""Tables written when something happens, not only at the next flush."""
+_NO_TARGETS = np.zeros(0, TARGET)
+
+
+class LiveRun:
+    """A run that is going, in its directory.
+
+    Parameters
+    ----------
+    path : Path
+        The directory to make; it must not exist, or be empty.
+    config : Config
+        Effective configuration.
+    info : RunInfo
+        What is known at the start; ``ended`` is "running" in the file, whatever it says.
+    instrument : dict
+        Fields of the instrument, ``tick_size`` and ``lot_size`` among them.
+    flush_s : float
+        Seconds between writes: what a ``kill -9`` may lose.
+    on_warning : callable, optional
+        Takes a sentence, once for each kind of trouble. Called on the engine's thread (rows dropped) or the writer's
+        (the disk), so it must not wait.
+    places : dict, optional
+        Other numbers of rows that may wait, by table (`PLACES`); powers of two.
+    write : callable, optional
+        Stands for `os.pwrite` in a test.
+
+    Attributes
+    ----------
+    log : structlog logger
+        Writes lines of ``log.jsonl``; give times as ``ts_ns``, from the session's clock.
+
+    Raises
+    ------
+    SessionError
+        `path` exists and is not empty, or cannot be written.
+
+    Notes
+    -----
+    `put`, `change` and `close` are called by one thread; `log` by any.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        config: Config,
+        info: RunInfo,
+        instrument: dict[str, Any],
+        *,
+        flush_s: float = 1.0,
+        on_warning: Callable[[str], object] | None = None,
+        places: dict[str, int] | None = None,
+        write: Write = os.pwrite,
+    ) -> None:
+        self.path, self.config, self.info, self.instrument = Path(path), config, info, instrument
+        self._on_warning, self._warned = on_warning, set[str]()
+        self._scale = Scale(instrument["tick_size"], instrument["lot_size"])
+        self._closed = False
+        self._rows: dict[str, RowSink] = {}
+        self._lines: dict[str, LineSink] = {}
+        require_new(self.path)
+        made = not self.path.exists()
+        with ExitStack() as undo:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._lock = _own(self.path)
+                undo.callback(os.close, self._lock)
+                undo.callback(_clear, self.path, made)
+                self._open({**PLACES, **(places or {})}, write, undo)
+                self._begin()
+            except OSError as error:
+                raise SessionError(f"{path} cannot be written: {error.strerror}") from None
+            undo.pop_all()
+        self._sinks: dict[str, Sink] = {**self._rows, "decisions": self._decisions, **self._lines}
+        self._writer = Writer(self._sinks, PROMPT, flush_s, self._warn)
+        self.log = line_logger(partial(self._put_line, "log"), run=folder_name(info))
+        self.log.info("run started", time=info.started, mode=info.mode, venue=info.venue, seed=info.seed)
+        self._writer.start()
+
+    def put(self, table: str, rows: Any, targets: Array | None = None) -> None:
+        """Add rows to a table.
+
+        Parameters
+        ----------
+        table : str
+            ``inputs`` (`INPUT`), ``decisions`` (`DECISION`), ``orders`` (`ORDER`), ``fills`` (`FILL`), ``metrics``
+            (`METRIC`) or ``gates`` (`GATE`).
+        rows : record, tuple or ndarray
+            One row or many; copied. Fastest is a 0-d array of the table's dtype.
+        targets : ndarray of TARGET, optional
+            Of decisions: their target quotes, as many as ``rows["targets"]`` says, in their order.
+            ``first_target`` is worked out when the run is closed.
+        """
+        if table == "decisions":
+            dropped = self._decisions.put(rows, _NO_TARGETS if targets is None else targets)
+        else:
+            dropped = self._rows[table].put(rows)
+        if dropped:
+            self._warn(f"drop {table}", f"the disk does not keep up: rows of {table} are missing from {self.path}")
+        if table in PROMPT:
+            self._writer.hurry()
+
+    def change(self, ts_ns: int, source: str, old: dict[str, Any], new: dict[str, Any], version: int) -> None:
+        """Note a change of parameters in ``changes.jsonl``.
+
+        Parameters
+        ----------
+        ts_ns : int
+            When it took effect, local clock.
+        source : str
+            Who asked for it.
+        old, new : dict
+            The changed parameters, plain values.
+        version : int
+            Of the parameters from now on.
+        """
+        values = {"time": str(iso(np.array(ts_ns))), "source": source, "version": version, "old": old, "new": new}
+        self._put_line("changes", json_line(clean(values)))
+        self._writer.hurry()
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """``dropped_<table>``, rows missing from the files, and ``disk_errors``; only those that are not zero."""
+        counts = {f"dropped_{name}": sink.lost for name, sink in self._sinks.items()}
+        return {name: n for name, n in {**counts, "disk_errors": self._writer.disk_errors}.items() if n}
+
+    def close(self, info: RunInfo | None = None, markouts: Array | None = None, timeout_s: float = 60.0) -> None:
+        """End the run: write what waits, and turn the directory into that of a run that has ended.
+
+        It waits for the disk, and reads the streams once more: from a running loop, call it in a thread.
+
+        Parameters
+        ----------
+        info : RunInfo, optional
+            What is known in the end; `counters` are added to its own.
+        markouts : ndarray of MARKOUT, optional
+            Where they are known; else a reader works them out.
+        timeout_s : float
+            How long to wait for the writer's last flush.
+
+        Raises
+        ------
+        SessionError
+            The disk fails. Everything written so far stays, and `read_run` finishes it later, as after a crash.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        info = self.info if info is None else info
+        self.log.info("run ended", time=info.finished, how=info.ended, **{**info.counters, **self.counters})
+        if not self._writer.stop(timeout_s):
+            raise SessionError(f"{self.path}: the disk has not taken the last rows within {timeout_s:g} s")
+        for sink in self._sinks.values():
+            sink.skip()
+            sink.file.close()
+        info = replace(info, counters={**info.counters, **self.counters})
+        try:
+            finish(self.path, self._record(info), markouts)
+            tidy(self.path)
+        except (OSError, pa.ArrowException) as error:
+            raise SessionError(f"{self.path}: cannot be finished ({error}); read_run will, once it can") from None
+        finally:
+            os.close(self._lock)
+
+    def _open(self, places: dict[str, int], write: Write, undo: ExitStack) -> None:
+        def new_file(name: str, start: bytes) -> Appender:
+            file = Appender(self.path / name, start, write)
+            undo.callback(file.close)
+            return file
+
+        for name, dtype in (("inputs", INPUT), ("orders", ORDER)):
+            start = schema_message(stream_schema(name))
+            encode = partial(_stream_bytes, name, start)
+            self._rows[name] = RowSink(Ring(dtype, places[name]), encode, new_file(stream_file(name), start))
+        start = schema_message(stream_schema("decisions"))
+        self._decisions = DecisionSink(
+            places["decisions"], partial(_decision_bytes, start), new_file(stream_file("decisions"), start)
+        )
+        for name, dtype, lines in (
+            ("fills", FILL, csv_lines),
+            ("metrics", METRIC, csv_lines),
+            ("gates", GATE, json_lines),
+        ):
+            header = b"" if name == "gates" else csv_header(edge_table(name, np.zeros(0, dtype), self._scale))
+            encode = partial(_text_bytes, name, self._scale, lines)
+            self._rows[name] = RowSink(Ring(dtype, places[name]), encode, new_file(FILES[name], header))
+        for name in ("changes", "log"):
+            self._lines[name] = LineSink(places[name], new_file(f"{name}.jsonl", b""))
+
+    def _begin(self) -> None:
+        (self.path / "config.toml").write_text(self.config.to_toml(), encoding="utf-8")
+        write_csv(edge_table("markouts", np.zeros(0, MARKOUT), self._scale), self.path / FILES["markouts"])
+        record = self._record(replace(self.info, ended=RUNNING))
+        replace_file(self.path / "run.json", lambda path: write_record(record, path))
+
+    def _record(self, info: RunInfo) -> dict[str, Any]:
+        tables = {name: {"file": file} for name, file in FILES.items()}
+        return run_record(info, self.config, self.instrument, {"what": KERNEL, "file": INPUTS}, tables)
+
+    def _put_line(self, name: str, line: bytes) -> None:
+        if self._lines[name].put(line):
+            self._warn(f"drop {name}", f"the disk does not keep up: lines are missing from {self.path / name}.jsonl")
+
+    def _warn(self, kind: str, text: str) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
+            if self._on_warning is not None:
+                with suppress(Exception):  # a loop that is closed already, say
+                    self._on_warning(text)
+
+
+def _own(path: Path) -> int:
+    """Lock the new directory, which another session may just have taken too."""
+    lock = take_lock(path)
+    if lock is None or any(file.name != LOCK for file in path.iterdir()):
+        if lock is not None:
+            os.close(lock)
+        raise SessionError(f"{path} has just been taken by another session: choose another name")
+    return lock
+
+
+def _clear(path: Path, made: bool) -> None:
+    """Undo a start that failed: `path` was empty, or was not there (`made`)."""
+    if made:
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        for file in path.iterdir():
+            file.unlink()
+
+
+def _stream_bytes(name: str, start: bytes, rows: Array) -> bytes:
+    return batch_message(to_batch(name, rows), start)
+
+
+def _decision_bytes(start: bytes, rows: Array, targets: Array) -> bytes:
+    return batch_message(to_batch("decisions", rows, targets), start)
+
+
+def _text_bytes(name: str, scale: Scale, lines: Callable[[pa.Table], bytes], rows: Array) -> bytes:
+    return lines(edge_table(name, rows, scale))
