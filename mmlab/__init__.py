@@ -28,6 +28,8 @@ _HOME = {
     "Latency": "mmlab.simulator",
     "backtest": "mmlab.lab.backtesting",
     "quoter": "mmlab.lab.quoters",
+    "Session": "mmlab.lab.session",
+    "FaultPlan": "mmlab.venues.paper",
     "load_run": "mmlab.lab.backtesting",
     "Run": "mmlab.lab.run",
     "what_if": "mmlab.lab.backtesting",

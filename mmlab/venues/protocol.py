@@ -37,7 +37,10 @@ class Venue(Protocol):
     instrument: Instrument
     rules: VenueRules
     clock: Clock
-    signer: Signer
+
+    @property
+    def signer(self) -> Signer:
+        """Makes its payloads."""
 
     def market(self) -> AsyncIterator[np.ndarray[Any, Any] | Status]:
         """Market feed: arrays of `mmlab.events.EVENT`, each one or more whole venue messages in the order received.
