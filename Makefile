@@ -70,6 +70,10 @@ bench: .venv/warm .venv-bench/installed ## Parity and speed against hftbacktest
 evidence-02: .venv/dev .venv/warm .venv-bench/installed browser ## Every claim of issue 2: PASS or FAIL, with figures
 	@$(BIN)/python benchmarks/evidence_02.py
 
+.PHONY: evidence-03
+evidence-03: .venv/dev .venv/warm ## Every claim of issue 3: PASS or FAIL, with figures
+	@$(BIN)/python benchmarks/evidence_03.py
+
 .PHONY: clean
 clean: ## Remove caches and built files (keeps .venv and runs/)
 	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

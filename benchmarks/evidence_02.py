@@ -8,7 +8,6 @@ Long: about ten minutes. Correctness lines are also tests; speed lines are measu
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import subprocess
@@ -19,13 +18,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from evidence import ROOT, Line, main, run_script, run_tests
 from recordings import FOUR, RECORDINGS, load
 
 import mmlab
 from mmlab.events import Kind, Reason
 
-ROOT = Path(__file__).parents[1]
-Line = tuple[str, bool, str]
 GROUPS: dict[str, Callable[[], Iterator[Line]]] = {}
 
 
@@ -177,14 +175,6 @@ def parity_lines(out: dict, where: str) -> Iterator[Line]:
     yield f"first call in a fresh process, {where}", ours["first_call_s"] < 1, f"{ours['first_call_s']:.2f} s"
 
 
-def run_script(name: str, *args: str) -> dict:
-    """Run a benchmark and read its last line, which is JSON."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / name), *args], capture_output=True, text=True, check=True
-    )
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
 @group
 def markouts() -> Iterator[Line]:
     """Six horizons against pandas.merge_asof."""
@@ -236,10 +226,7 @@ def suites() -> Iterator[Line]:
         "bad input": ["tests/feeds", "tests/test_cli.py", "tests/test_config.py"],
         "metrics against twins": ["tests/test_metrics.py"],
     }.items():
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", *places], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        yield name, done.returncode == 0, done.stdout.strip().splitlines()[-1]
+        yield name, *run_tests(*places)
 
 
 @group
@@ -257,22 +244,5 @@ def uptime_reasons(run: mmlab.Run) -> dict[str, float]:
     return {r.name: float(((m["bid_reasons"] | m["ask_reasons"]) & r.value).astype(bool).mean()) for r in Reason}
 
 
-def main() -> int:
-    """Run the groups asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", choices=list(GROUPS), default=list(GROUPS), help="groups to run")
-    failed = 0
-    for name in parser.parse_args().only:
-        try:
-            for what, ok, figures in GROUPS[name]():
-                failed += not ok
-                print(f"{'PASS' if ok else 'FAIL'}  {what}: {figures}", flush=True)
-        except Exception as error:  # noqa: BLE001 - a group that cannot run is a failed line, not the end
-            failed += 1
-            print(f"FAIL  {name}: {type(error).__name__}: {error}", flush=True)
-    print(f"{'PASS' if failed == 0 else 'FAIL'}: {failed} lines failed")
-    return int(failed > 0)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, GROUPS))

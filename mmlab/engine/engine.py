@@ -13,6 +13,7 @@ one of the inner tasks fails the session goes safe: nothing more is placed, ever
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter_ns
@@ -48,6 +49,8 @@ STOP_S = 30.0
 """How long a stop waits for the book to be proven empty, beyond the venue's `flight_ns`, in the session's time."""
 FLATTEN_S = 30.0
 LOOK_NS = 10_000_000
+SWITCH_S = 0.0005
+"""While a session runs the signer's thread need not wait longer for its turn (Python's default is 5 ms)."""
 News = tuple[int, Array | None, Callable[[], object] | None]
 """When it was in hand (`perf_counter_ns`), and market rows or something to do."""
 
@@ -126,10 +129,13 @@ class Engine:
             self.supervisor.start(name, loop, restart=True)
         if duration_s is not None:
             self.clock.call_at(self.now() + round(duration_s * NS_PER_S), self.stop, "duration over")
+        switch_s = sys.getswitchinterval()
+        sys.setswitchinterval(min(switch_s, SWITCH_S))
         try:
             await self._over.wait()
         finally:
             await self._shut_down()
+            sys.setswitchinterval(switch_s)
         return self.ended
 
     def stop(self, reason: str = "stopped") -> None:

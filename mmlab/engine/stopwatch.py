@@ -24,6 +24,10 @@ class Stopwatch:
         self._rings[stage][n % SAMPLES] = duration_ns
         self.counts[stage] = n + 1
 
+    def reset(self) -> None:
+        """Forget all samples."""
+        self.counts = dict.fromkeys(STAGES, 0)
+
     def samples(self, stage: str) -> np.ndarray[Any, Any]:
         """Durations in ns, in no order."""
         return self._rings[stage][: self.counts[stage]]

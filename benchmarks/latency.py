@@ -1,0 +1,106 @@
+"""Latency and load of the engine, on this machine.
+
+    python benchmarks/latency.py                        # the sample, 200 and 5,000 market messages a second
+    python benchmarks/latency.py --feed X.parquet --seconds 60
+
+Each run trades a feed on the paper venue in real time, at the speed that gives so many venue messages a second, with a
+signer that does nothing, in its own thread. Stages, in real time:
+
+    decide   rows of a market message in hand -> decision made
+    order    a decision -> the order manager's commands
+    sign     rows in hand -> payload back from the signer's thread
+    total    rows in hand -> payload handed to the sender
+
+``lag`` is how far the engine is behind the market at the end, ``queue_end`` what waits in its mailbox then. CPU time is
+of the whole process: engine, signer and paper venue. The last line printed is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import time
+from typing import Any
+
+import numpy as np
+
+import mmlab
+from mmlab.engine.engine import Engine
+from mmlab.engine.setup import Setup
+from mmlab.lab.demo import sample_feed
+from mmlab.lab.warm_up import calibrate, warm_up
+from mmlab.venues.paper import PaperVenue
+
+NS_PER_S = 1_000_000_000
+
+
+class Quiet:
+    """A log that says nothing."""
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Nothing."""
+
+    warning = error = info
+
+
+def messages(events: np.ndarray) -> int:
+    """Venue messages and trades of a feed, by their local time."""
+    return int(np.unique(events["local_ns"]).size)
+
+
+async def trade(feed: mmlab.Feed, config: mmlab.Config, rate: float, seconds: float, warm_s: float) -> dict[str, Any]:
+    """Trade `seconds` of real time at `rate` messages a second, after `warm_s` that are not counted."""
+    fit = warm_up(calibrate(feed, config, feed.instrument))
+    span_s = (int(feed.events["local_ns"][-1]) - int(feed.events["local_ns"][0])) / NS_PER_S
+    speed = rate / (messages(feed.events) / span_s)
+    rows = {"n": 0}
+    setup = Setup(config, feed.instrument, fit, lambda *_: rows.__setitem__("n", rows["n"] + 1), Quiet())
+    engine = Engine(PaperVenue(feed, setup.params(), speed=speed, loop=True), setup)
+    task = asyncio.create_task(engine.run())
+    await asyncio.sleep(warm_s)
+    engine.stopwatch.reset()
+    engine.news.peak = engine.reports.peak = 0
+    gc.collect()
+    gc.freeze()
+    start = time.perf_counter(), time.process_time(), engine.market_batches, engine.courier.messages
+    await asyncio.sleep(seconds)
+    wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
+    result = {
+        "wanted_per_s": rate,
+        "speed": round(speed, 2),
+        "batches_per_s": round((engine.market_batches - start[2]) / wall, 1),
+        "payloads_per_s": round((engine.courier.messages - start[3]) / wall, 1),
+        "cpu_share": round(cpu / wall, 4),
+        "news_peak": engine.news.peak,
+        "queue_end": len(engine.news),
+        "lag_ms": round((engine.now() - engine.decider.last_ns) / speed / 1e6, 2),
+        "stages_us": {
+            stage: {key: round(value, 1) for key, value in row.items()}
+            for stage, row in engine.stopwatch.percentiles_us().items()
+        },
+    }
+    engine.stop()
+    await task
+    return result
+
+
+def main() -> None:
+    """Run at each rate."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--feed", help="a feed file (default: the synthetic sample)")
+    parser.add_argument("--rates", type=float, nargs="*", default=[200.0, 5000.0], help="venue messages a second")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--warm", type=float, default=3.0, help="seconds before, not counted")
+    parser.add_argument("--rungs", type=int, default=1)
+    args = parser.parse_args()
+    feed = mmlab.load_feed(args.feed) if args.feed else sample_feed()
+    changes = {"strategy.warmup_s": 10.0, "strategy.warmup_min_trades": 0, "strategy.rungs": args.rungs}
+    config = mmlab.Config().with_(**changes)
+    out = [asyncio.run(trade(feed, config, rate, args.seconds, args.warm)) for rate in args.rates]
+    print(json.dumps(out))
+
+
+if __name__ == "__main__":
+    main()
