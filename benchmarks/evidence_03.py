@@ -123,7 +123,7 @@ async def halted(feed: mmlab.Feed, on_halt: str) -> tuple[bool, str]:
         session = mmlab.Session(config, feed=feed, speed=20.0, out=f"{folder}/run")
         task = asyncio.create_task(session.run())
         await asyncio.sleep(1.0)
-        while not session.status()["position"] or session.status()["trading"] != "quoting":
+        while not session.status()["position"] or session.status()["trading"] != "quoting":  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         held = session.status()["position"]
         session.kill("evidence")

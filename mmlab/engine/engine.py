@@ -146,7 +146,7 @@ class Engine:
 
     async def _shut_down(self) -> None:
         self.ended = self.ended or "interrupted"
-        if self.setup.config.risk.on_stop == "flatten" and not self.participation.blocked:
+        if self.setup.config.risk.on_stop == "flatten" and self.participation.reconciled:
             await self.flatten()
         self.participation.stopping = True
         self.steering.step()
@@ -222,7 +222,7 @@ class Engine:
         if self.decider.due(now_ns) and self._on_grid(now_ns):
             quotes = self.decider.decide(now_ns)
             quoting = any(q.side > 0 for q in quotes), any(q.side < 0 for q in quotes)
-            self.participation.decided(*self.decider.reasons, flat=self.manager.position_lots == 0, quoting=quoting)
+            self.participation.decided(*self.decider.reasons, quoting=quoting)
             if not self.flattening:
                 self._targets = (stamp, e.Targets(now_ns, quotes))
                 self.reports.poke()
@@ -332,6 +332,7 @@ class Engine:
         if not self.desk.moved and self._told[3:] == (messages,):
             return
         self.desk.moved = False
+        self.participation.flat = self.manager.position_lots == 0
         lots, working, exit_live = self.desk.working()
         self.uptime.shown(self.now(), self.desk.shown_ticks())
         if (lots, working, exit_live, messages) != self._told:
@@ -365,15 +366,22 @@ class Engine:
         self.steering.rearm()
 
     async def flatten(self) -> int:
-        """Leave the position by reduce-only IOC slices, quotes withdrawn meanwhile; returns the lots that are left."""
-        self.flattening, self._slice_ns = True, self.now()
-        self.news.poke()
+        """Leave the position by reduce-only IOC slices, quotes withdrawn meanwhile; returns the lots that are left.
+
+        A halt does not hinder it, but a lost link or an account that is not reconciled does.
+        """
+        self.flattening = self.participation.flattening = True
+        self._slice_ns = self.now()
+        self._woken()
         try:
             await self._wait(lambda: self.manager.position_lots == 0, FLATTEN_S)
         finally:
-            self.flattening = False
+            self.flattening = self.participation.flattening = False
             self._do(self.decider.nudge)
-        return self.manager.position_lots
+            self.steering.step()
+        lots = self.manager.position_lots
+        self.log.info("flattened", ts_ns=self.now(), position_lots=lots)
+        return lots
 
     def update(self, changes: dict[str, Any], source: str = "session") -> int:
         """Change parameters as a whole, between two decisions; returns the new version.

@@ -146,6 +146,8 @@ class Participation:
     proven: bool = True
     flat: bool = True
     stopping: bool = False
+    flattening: bool = False
+    """An operator, or the stop, wants the position left, halted or not."""
     valid_since_ns: int = NEVER_NS
     _kernel: int = 0
     _links: list[int] = field(default_factory=list)
@@ -173,10 +175,9 @@ class Participation:
             self.trip(Switch.LINK, now_ns, detail="link lost", cause=True)
         self.linked, self.reconciled = up, False
 
-    def decided(self, bid_reasons: int, ask_reasons: int, *, flat: bool, quoting: tuple[bool, bool]) -> None:
+    def decided(self, bid_reasons: int, ask_reasons: int, *, quoting: tuple[bool, bool]) -> None:
         """A decision of the kernel."""
         self._kernel = bid_reasons & ask_reasons & HALTS
-        self.flat = flat
         for k, reasons in enumerate((bid_reasons, ask_reasons)):
             self.sides[k] = self._side(reasons, quoting=quoting[k])
 
@@ -231,22 +232,27 @@ class Participation:
         if active or self._kernel or self.stopping or self.trading != Trading.QUOTING:
             self.why = self._explain(active)
         if active or self._kernel or self.stopping:
-            return self._down(reduce=not active and not self.stopping)
+            return self._down(may_reduce=not self.flat and self._may_reduce(active))
         return self._up(now_ns)
 
-    def _down(self, *, reduce: bool) -> list[Order]:
-        if self.trading not in (Trading.HALTING, Trading.HALTED, Trading.REDUCING):
+    def _may_reduce(self, active: list[EngineSwitch]) -> bool:
+        """Whether orders that only reduce the position may leave in spite of a halt."""
+        if not (self.linked and self.reconciled) or self.stopping:
+            return False
+        by_kernel = self._kernel != 0 and all(sw.switch == Switch.MANUAL for sw in active)
+        return self.flattening or (self.rules.reduce and by_kernel)
+
+    def _down(self, *, may_reduce: bool) -> list[Order]:
+        if self.trading in (Trading.STARTING, Trading.QUOTING) or (self.trading == Trading.REDUCING and not may_reduce):
             self.trading, self.blocked, self.proven = Trading.HALTING, True, False
             return [Order.KILL]
         if self.trading == Trading.REDUCING:
-            if reduce and not self.flat:
-                return []
-            self.trading, self.blocked, self.proven = Trading.HALTING, True, False
-            return [Order.KILL]
+            self.blocked = False
+            return []
         self.blocked = True
         if self.trading == Trading.HALTING and self.proven:
             self.trading = Trading.HALTED
-        if self.trading == Trading.HALTED and reduce and self.rules.reduce and not self.flat:
+        if self.trading == Trading.HALTED and may_reduce:
             self.trading, self.blocked = Trading.REDUCING, False
             return [Order.REDUCE]
         return []
