@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numba
@@ -15,8 +16,16 @@ import numpy as np
 from numba.core.types import WrapperAddressProtocol
 
 from mmlab.events import DECISION, EVENT, FILL, INPUT, MAX_RUNGS, METRIC, TARGET, InputKind
-from mmlab.kernels.decide import metrics_row, new_state, on_fill, on_orders, rearm, trip_manual
-from mmlab.kernels.live import decide_now, decision_row, hear_rows
+from mmlab.kernels.decide import (
+    metrics_row,
+    new_state,
+    on_fill,
+    on_orders,
+    rearm,
+    slippage_ticks,
+    trip_manual,
+)
+from mmlab.kernels.live import decide_now, decision_row, hear_rows, row_fault
 from mmlab.kernels.live_book import LIVE_BOOK, needs_recentring, new_book, recentred
 from mmlab.kernels.policy import INTERPRETED, one_row, records
 from mmlab.kernels.quoter import QUOTER_T, SIGNATURE, no_quotes
@@ -59,7 +68,7 @@ class Decider:
         self.book, self.levels = new_book(mid_ticks)
         self.decides, self.last_ns = 0, 0
         self._record, self._quoter = record, quoter or no_quoter()
-        self._hear, self._decide = _compiled()
+        self._kernels = load_kernels()
         self._targets = records(np.zeros(MOST_TARGETS, TARGET))
         self._input, self._decision = np.zeros(1, INPUT), one_row(DECISION)
         state = self.state  # views into it, since taking a record apart costs more than a decision
@@ -78,7 +87,7 @@ class Decider:
             inputs[column] = rows[column]
         self._record("inputs", inputs)
         self.last_ns = max(self.last_ns, int(rows["local_ns"][-1]))
-        changes = self._hear(self.params, self.state, self.book, self.levels, rows)
+        changes = self._kernels.hear(self.params, self.state, self.book, self.levels, rows)
         if changes and needs_recentring(self.book):
             self.book, self.levels = recentred(self.book, self.levels)
         return int(changes)
@@ -89,7 +98,7 @@ class Decider:
         for column in FILL_COLUMNS:
             row[column] = fill[column]
         self._record("inputs", row)
-        on_fill(self.params, self.state, records(fill)[0])
+        self._kernels.fill(self.params, self.state, records(fill)[0])
 
     def orders(self, t_ns: int, lots: tuple[int, int], working: int, messages: int, exit_live: int) -> None:
         """Take the state of our working orders: lots bid and ask, orders, messages sent, whether an exit works."""
@@ -97,7 +106,7 @@ class Decider:
         row["side"], row["price_ticks"], row["size_lots"] = exit_live, lots[0], lots[1]
         row["order_id"], row["client_order_id"] = working, messages
         self._record("inputs", row)
-        on_orders(self.params, self.state, t_ns, lots[0], lots[1], working, messages, exit_live)
+        self._kernels.orders(self.params, self.state, t_ns, lots[0], lots[1], working, messages, exit_live)
 
     def change(self, t_ns: int, params: Array, version: int) -> None:
         """New parameters, from now on; what was learned stays."""
@@ -110,12 +119,12 @@ class Decider:
     def halt(self, t_ns: int) -> None:
         """An operator's kill, latched."""
         self._record("inputs", self._own(InputKind.HALT, t_ns))
-        trip_manual(self.params, self.state, t_ns)
+        self._kernels.halt(self.params, self.state, t_ns)
 
     def rearm(self, t_ns: int) -> None:
         """An operator re-arms all switches."""
         self._record("inputs", self._own(InputKind.REARM, t_ns))
-        rearm(self.params, self.state, t_ns)
+        self._kernels.rearm(self.params, self.state, t_ns)
 
     def _own(self, kind: InputKind, t_ns: int) -> Array:
         """The one row of own inputs, blank but for kind and time."""
@@ -143,7 +152,7 @@ class Decider:
         t_ns = max(t_ns, self.last_ns)
         self._record("inputs", self._own(InputKind.DECIDE, t_ns))
         targets = self._targets
-        n = self._decide(self.params, self.state, self.book, self.levels, t_ns, targets, self._quoter)
+        n = self._kernels.decide(self.params, self.state, self.book, self.levels, t_ns, targets, self._quoter)
         self.decides += 1
         outcome = targets[:n].tobytes() + self._reasons.tobytes()
         if outcome != self._outcome:
@@ -158,7 +167,7 @@ class Decider:
 
     def _write_decision(self, t_ns: int, targets: Array) -> None:
         row = self._decision
-        decision_row(self.params, self.state, t_ns, row)
+        self._kernels.describe(self.params, self.state, t_ns, row)
         row["first_target"], row["targets"] = self._n_targets, targets.size
         self._n_targets += targets.size
         self._record("decisions", row, targets)
@@ -173,8 +182,12 @@ class Decider:
         t_ns = max(t_ns, self.last_ns)
         self._record("inputs", self._own(InputKind.SECOND, t_ns))
         row = one_row(METRIC)
-        metrics_row(self.params, self.state, t_ns, records(row)[0])
+        self._kernels.second(self.params, self.state, t_ns, records(row)[0])
         return row
+
+    def slippage_ticks(self) -> int:
+        """How far from the best price an exit may trade now."""
+        return int(self._kernels.slippage(self.params, self.state))
 
     @property
     def reasons(self) -> tuple[int, int]:
@@ -204,27 +217,34 @@ def no_quoter() -> Any:
     return no_quotes if INTERPRETED else QuoterAddress(no_quotes)
 
 
+def _kernels() -> dict[str, Any]:
+    """What is called from here, by name: nothing may be compiled, or looked for on disk, while trading."""
+    p, s, book, event, target, decision = (
+        numba.types.Array(numba.from_dtype(dtype), 1, "C")
+        for dtype in (PARAMS, STATE, LIVE_BOOK, EVENT, TARGET, DECISION)
+    )
+    fill, metric = numba.from_dtype(FILL), numba.from_dtype(METRIC)
+    levels, i8, none = numba.types.Array(numba.int64, 2, "C"), numba.int64, numba.void
+    return {
+        "hear": (hear_rows, i8(p, s, book, levels, event)),
+        "decide": (decide_now, i8(p, s, book, levels, i8, target, QUOTER_T)),
+        "describe": (decision_row, none(p, s, i8, decision)),
+        "fill": (on_fill, none(p, s, fill)),
+        "orders": (on_orders, none(p, s, i8, i8, i8, i8, i8, i8)),
+        "second": (metrics_row, none(p, s, i8, metric)),
+        "halt": (trip_manual, none(p, s, i8)),
+        "rearm": (rearm, i8(p, s, i8)),
+        "slippage": (slippage_ticks, i8(p, s)),
+        "fault": (row_fault, i8(event, i8, i8, i8)),
+    }
+
+
 @cache
-def _compiled() -> tuple[Callable[..., int], Callable[..., int]]:
-    """`hear_rows` and `decide_now`, each for one signature, so that nothing is ever compiled while trading."""
-    hear: Any = hear_rows
-    decide: Any = decide_now
-    if not INTERPRETED:
-        of = {dtype: numba.types.Array(numba.from_dtype(dtype), 1, "C") for dtype in
-              (PARAMS, STATE, LIVE_BOOK, EVENT, TARGET)}  # fmt: skip
-        core = of[PARAMS], of[STATE], of[LIVE_BOOK], numba.types.Array(numba.int64, 2, "C")
-        for dispatcher, signature in (
-            (hear, numba.int64(*core, of[EVENT])),
-            (decide, numba.int64(*core, numba.int64, of[TARGET], QUOTER_T)),
-        ):
-            dispatcher.compile(signature)
-            dispatcher.disable_compile()
-    return hear, decide
-
-
-def fill_row(**values: Any) -> Array:
-    """One `FILL` row."""
-    row = one_row(FILL)
-    for name, value in values.items():
-        row[name] = value
-    return row
+def load_kernels() -> SimpleNamespace:
+    """Compile each kernel for the one signature it is called with, or load it from the cache."""
+    loaded = SimpleNamespace()
+    for name, (function, signature) in _kernels().items():
+        if not INTERPRETED:
+            function.compile(signature)
+        setattr(loaded, name, function)
+    return loaded

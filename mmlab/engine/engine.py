@@ -35,7 +35,6 @@ from mmlab.engine.supervisor import Alarm, Supervisor, text_of
 from mmlab.engine.uptime import Uptime
 from mmlab.events import NEVER_NS, NS_PER_S, Switch
 from mmlab.exchange import FillUpdate, Linked, OrderUpdate, PositionUpdate, Status, Unlinked
-from mmlab.kernels.decide import slippage_ticks
 from mmlab.orders import OrderManager, OrderSettings
 from mmlab.orders import events as e
 from mmlab.orders.commands import Anomaly, Query
@@ -252,7 +251,7 @@ class Engine:
         if now_ns < self._slice_ns or self.desk.working()[2]:
             return
         self._slice_ns, d = now_ns + PAUSE_NS, self.decider
-        least, slippage = self.setup.instrument.min_size_lots, int(slippage_ticks(d.params, d.state))
+        least, slippage = self.setup.instrument.min_size_lots, d.slippage_ticks()
         quotes = flatten_slice(self.manager.position_lots, d.book, d.levels, slippage, least)
         self._targets = (perf_counter_ns(), e.Targets(now_ns, quotes))
         self.reports.poke()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -15,7 +16,7 @@ from mmlab.config import Config
 from mmlab.engine.decider import QuoterAddress
 from mmlab.engine.engine import Engine
 from mmlab.engine.setup import Setup
-from mmlab.errors import ConfigError, SessionError
+from mmlab.errors import ConfigError, MMLabError, SessionError
 from mmlab.events import NS_PER_S
 from mmlab.feeds.feed import Feed
 from mmlab.feeds.store import load_feed
@@ -32,7 +33,10 @@ from mmlab.telemetry.tables import record_to_dict
 from mmlab.venues.paper import FaultPlan, PaperVenue
 from mmlab.venues.virtual import run_virtual
 
+T = TypeVar("T")
 Progress = Callable[[float], object]
+PATIENCE_S = 10.0
+"""How long a call from another thread waits for the session's loop."""
 STEP_S = 5.0
 """Session time between two calls of a progress callback."""
 
@@ -264,7 +268,7 @@ class Session:
 
     def update(self, changes: dict[str, Any]) -> int:
         """Change parameters between two decisions: all of them, or with a `ConfigError` none; returns the version."""
-        version = self._running().update(changes)
+        version = self._on_loop(self._running().update, changes)
         self.config = self._running().setup.config
         return version
 
@@ -273,17 +277,29 @@ class Session:
             raise SessionError("the session has not begun: run it first, in a notebook as a task beside other cells")
         return self._engine
 
-    def _on_loop(self, work: Callable[..., object], *args: Any) -> None:
+    def _on_loop(self, work: Callable[..., T], *args: Any) -> T:
         """Call `work` on the session's loop, from whatever thread."""
-        assert self._loop is not None  # noqa: S101  set together with the engine
+        loop = self._loop
+        assert loop is not None  # noqa: S101  set together with the engine
         try:
-            here = asyncio.get_running_loop() is self._loop
+            here = asyncio.get_running_loop() is loop
         except RuntimeError:
             here = False
         if here:
-            work(*args)
-        else:
-            self._loop.call_soon_threadsafe(work, *args)
+            return work(*args)
+        done: Future[T] = Future()
+
+        def call() -> None:
+            try:
+                done.set_result(work(*args))
+            except MMLabError as error:
+                done.set_exception(error)
+
+        try:
+            loop.call_soon_threadsafe(call)
+            return done.result(PATIENCE_S)
+        except (RuntimeError, TimeoutError):
+            raise SessionError("the session does not answer: it has ended, or its loop is busy") from None
 
     def __repr__(self) -> str:
         state = "not started" if self._engine is None else self._engine.participation.trading.name.lower()
