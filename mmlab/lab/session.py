@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -258,9 +258,12 @@ class Session:
         """Quote again as soon as the conditions of a re-arm hold."""
         self._on_loop(self._running().rearm)
 
-    def flatten(self) -> Awaitable[int]:
-        """Leave the position by reduce-only slices; await it for the lots that are left."""
-        return self._running().flatten()
+    async def flatten(self) -> int:
+        """Leave the position by reduce-only slices; returns the lots that are left."""
+        work, loop = self._running().flatten(), self._loop
+        if loop is None or asyncio.get_running_loop() is loop:
+            return await work
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
     def stop(self, reason: str = "stopped") -> None:
         """End the session; orders are cancelled, the position is kept or left as ``risk.on_stop`` says."""
