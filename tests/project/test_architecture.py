@@ -9,7 +9,15 @@ import pytest
 
 PLANTED = {
     "kernels/planted.py": ["mmlab", "mmlab.config", "mmlab.instrument", "mmlab.simulator", "time", "random", "pathlib"],
-    "simulator/planted.py": ["mmlab.feeds", "mmlab.exchange", "mmlab.venues", "mmlab.telemetry", "asyncio", "datetime", "pandas"],
+    "simulator/planted.py": [
+        "mmlab.feeds",
+        "mmlab.exchange",
+        "mmlab.venues",
+        "mmlab.telemetry",
+        "asyncio",
+        "datetime",
+        "pandas",
+    ],
     "feeds/planted.py": ["mmlab.config", "mmlab.lab", "mmlab.simulator"],
     "telemetry/planted.py": ["mmlab.kernels", "mmlab.instrument", "mmlab.lab"],
     "wire/planted.py": ["mmlab.kernels", "mmlab.feeds"],
