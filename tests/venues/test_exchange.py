@@ -78,11 +78,9 @@ def test_the_paper_venue_gives_a_replays_fills(one):
     requests, fills, how = played(one)
 
     async def script(client: Client) -> None:
-        sent = 0
-        for now, what, client_id, side, ticks, size in requests:
+        for sent, (now, what, client_id, side, ticks, size) in enumerate(requests):
             await client.until_ms(now)
             client.send(KINDS[what], client_id, side, ticks, size, POST_ONLY, nonce=sent)
-            sent += 1
         await client.until_ms(ms(one[0]["exch_ns"].max()) + 100)
 
     heard = scripted(one[0], script, FaultPlan(entry_ms=one[2].entry_ms, response_ms=one[2].response_ms), **how)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from mmlab.exchange import (
     AccountView,
     FillUpdate,
     Linked,
+    Message,
     NotSent,
     OrderUpdate,
     PositionUpdate,
@@ -29,6 +31,13 @@ from tests.venues.test_market_feed import best
 from tests.venues.test_paper import conserved, refusals
 
 SECONDS = 60.0
+NAN = float("nan")
+
+
+@cache
+def without_faults() -> Heard:
+    """The session that all others are compared with."""
+    return with_faults()
 
 
 def with_faults(**plan) -> Heard:
@@ -42,16 +51,12 @@ def about(n: int, share: float, of: int) -> bool:
 
 def test_wrong_values_are_all_named():
     with pytest.raises(ConfigError) as wrong:
-        FaultPlan(
-            drop_ack=1.5, entry_ms=-1, seed="x", rejects={77: 0.1}, disconnect_s=0, no_such=1, until_s=float("nan")
-        )
+        FaultPlan(drop_ack=1.5, entry_ms=-1, seed="x", rejects={77: 0.1}, disconnect_s=0, no_such=1, until_s=NAN)
     for name in ("drop_ack = 1.5", "entry_ms = -1", "seed = 'x'", "rejects", "disconnect_s = 0", "no_such", "until_s"):
         assert name in str(wrong.value)
 
 
-@pytest.mark.parametrize(
-    "rejects", [{77: 0.1}, {9: 1.1}, {9: -0.1}, {9: 0.6, 5: 0.6}, {9: "often"}, 9, {9: float("nan")}]
-)
+@pytest.mark.parametrize("rejects", [{77: 0.1}, {9: 1.1}, {9: -0.1}, {9: 0.6, 5: 0.6}, {9: "often"}, 9, {9: NAN}])
 def test_wrong_rejects(rejects):
     with pytest.raises(ConfigError, match="9: 'BUSY'"):
         FaultPlan(rejects=rejects)
@@ -100,7 +105,7 @@ def test_reordered_acks_are_overtaken():
 
 
 def test_lost_twice_and_overtaken_updates():
-    clean = with_faults()
+    clean = without_faults()
     n = len(clean.account) - 1
     lost = with_faults(drop_update=0.2)
     assert about(lost.truth.counts["drop_update"], 0.2, n)
@@ -109,7 +114,7 @@ def test_lost_twice_and_overtaken_updates():
     twice = with_faults(duplicate_update=0.2)
     assert len(twice.account) == len(clean.account) + twice.truth.counts["duplicate_update"]
     assert max(Counter(m.fill.trade_id for m in twice.messages(FillUpdate)).values()) == 2
-    moved = with_faults(reorder_update=0.3)
+    moved = with_faults(reorder_update=0.3, latency_cap_ms=400)
     assert sorted(map(repr, moved.messages(OrderUpdate))) == sorted(map(repr, clean.messages(OrderUpdate)))
     assert falling(moved) > 0
     assert falling(clean) == falling(lost) == falling(twice) == 0
@@ -157,7 +162,7 @@ def test_flight_bounds_what_a_payload_takes(fault):
         await client.until_ms(3000)
         assert max(took) <= client.venue.rules.flight_ns
 
-    heard = scripted(Feed().book().wait(4000), script, FaultPlan(latency_cap_ms=200, **fault))
+    heard = scripted(Feed().book().wait(4000), script, FaultPlan(latency_cap_ms=200, **fault), places=300)
     assert len(took) == 300
     assert (max(took) > 100 * NS_PER_MS) == bool(fault)
     assert bool(refusals(heard)) == ("reorder_send" in fault)
@@ -203,7 +208,7 @@ def test_accepted_then_failed_burns_a_nonce():
 
 
 def test_split_fills_add_up():
-    clean, split = with_faults(), with_faults(split_fill=1.0)
+    clean, split = without_faults(), with_faults(split_fill=1.0)
     assert len(split.truth.trades) > 1.5 * len(clean.truth.trades)
     assert split.truth.position_lots == clean.truth.position_lots
     assert split.truth.fees == pytest.approx(clean.truth.fees)
@@ -284,28 +289,28 @@ def test_market_disconnects_are_gaps_healed_by_snapshots():
 
 
 def test_stale_feeds_are_silent_while_orders_live_on():
-    heard, clean = with_faults(stales_per_min=6, stale_s=6, seed=1), with_faults()
+    heard, clean = with_faults(stales_per_min=6, stale_s=6, seed=1), without_faults()
     longest_s = [float(np.diff(h.row_ns).max()) / NS_PER_S for h in (heard, clean)]
-    assert longest_s[0] > 4 > 1 > longest_s[1]
+    assert longest_s[0] > 4
+    assert longest_s[1] < 1
     assert np.array_equal(heard.events["exch_ns"], clean.events["exch_ns"][: heard.events.size])
     assert heard.messages(Unlinked) == []
     conserved(heard)
 
 
-@pytest.mark.parametrize("cancels", [True, False])
-def test_restarts_cut_everything(cancels):
-    heard = with_faults(restarts_per_min=4, restart_s=3, restart_cancels=cancels, seed=2)
+def test_restarts_cut_everything():
+    heard = with_faults(restarts_per_min=4, restart_s=3, seed=2)
     n = heard.truth.counts["restart"]
     assert n >= 2
     assert len(heard.messages(Unlinked)) == n
     assert (heard.events["kind"] == Kind.GAP).sum() == n
     told_open = {m.order.client_id for m in heard.messages(OrderUpdate) if m.order.status == "open"}
     told_over = {m.order.client_id for m in heard.messages(OrderUpdate) if m.order.status != "open"}
-    vanished = told_open - told_over - {o.client_id for o in heard.truth.orders}
-    assert bool(vanished) == cancels
+    assert told_open - told_over - {o.client_id for o in heard.truth.orders}  # canceled, and nobody said so
 
 
-def test_a_restart_loses_what_arrives():
+@pytest.mark.parametrize("cancels", [True, False])
+def test_a_restart_loses_what_arrives(cancels):
     async def script(client: Client) -> None:
         await client.until_ms(10)
         client.send(PLACE, 1, BID, 990, 5, POST_ONLY, nonce=0)
@@ -316,10 +321,11 @@ def test_a_restart_loses_what_arrives():
         await client.until_ms(50)
         client.venue._outage_ends(client.venue.clock.now_ns(), "restart")
         view = await client.view()
-        assert view.orders == ()
+        assert [order.client_id for order in view.orders] == [1] * (not cancels)
         assert dict(view.nonces)[0] == 1
 
-    assert scripted(Feed().book().wait(2000), script).truth.counts["lost_with_link"] == 1
+    heard = scripted(Feed().book().wait(2000), script, FaultPlan(restart_cancels=cancels))
+    assert heard.truth.counts["lost_with_link"] == 1
 
 
 def test_the_rate_limit_is_a_token_bucket():
@@ -360,17 +366,16 @@ def test_the_volume_quota_is_spent_and_earned():
 
 
 def test_nonsense_comes_on_every_path_and_changes_nothing():
-    clean = with_faults()
+    clean = without_faults()
     heard = with_faults(junk_market=0.01, junk_account=0.2, junk_reply=0.3, junk_view=0.7)
     counts = heard.truth.counts
     assert heard.truth.trades == clean.truth.trades
     assert min(counts[name] for name in ("junk_market", "junk_account", "junk_reply", "junk_view")) > 10
     true = (OrderUpdate, FillUpdate, PositionUpdate, Linked)
     assert len(heard.account) == len(clean.account) + counts["junk_account"]
-    assert any(message is None for _, message in heard.account)
-    assert any(
-        isinstance(message, true) and message not in clean.messages(type(message)) for _, message in heard.account
-    )
+    assert any(not isinstance(message, Message) for _, message in heard.account)
+    well_typed = {repr(m) for _, m in heard.account if isinstance(m, true)} - {repr(m) for _, m in clean.account}
+    assert len(well_typed) > 5
     assert sum(not isinstance(r, Accepted | Rejected) for _, r in heard.replies.values()) > 10
     assert sum(not isinstance(view, AccountView) for view in heard.views) > 0
     bad_rows = [rows for rows in heard.rows if rows.size == 1 and impossible(rows[0])]
@@ -382,6 +387,7 @@ def test_nonsense_comes_on_every_path_and_changes_nothing():
 def impossible(row: np.void) -> bool:
     """Whether no venue can mean this."""
     return (
-        row["kind"] > Kind.EXECUTE or (row["kind"] == Kind.DEPTH and abs(row["side"]) != 1) or not 0 <= row["size_lots"] < 1 << 60
-        or not 0 <= row["price_ticks"] < 1 << 60 or not 0 < row["local_ns"] < 1 << 62
+        row["kind"] > Kind.EXECUTE or (row["kind"] == Kind.DEPTH and abs(row["side"]) != 1)
+        or not 0 <= row["size_lots"] < 1 << 60 or not 0 <= row["price_ticks"] < 1 << 60
+        or not 0 < row["local_ns"] < 1 << 62
     )  # fmt: skip
