@@ -26,8 +26,8 @@ class Link:
     def __init__(self) -> None:
         self.epoch, self.up = 1, True
         self._reasons: set[str] = set()
-        self._replies: set[asyncio.Future[Reply]] = set()
-        self._answers: set[asyncio.Future[Any]] = set()
+        self._replies: dict[asyncio.Future[Reply], None] = {}  # in order, as a set is not
+        self._answers: dict[asyncio.Future[Any], None] = {}
         self._queue: asyncio.Queue[Any] | None = None
 
     def listen(self) -> asyncio.Queue[Any]:
@@ -55,10 +55,10 @@ class Link:
         """An answer to a question to wait for; it becomes a `VenueError` if the connection is lost before."""
         return self._wait_in(self._answers)
 
-    def _wait_in(self, waiting: set[asyncio.Future[Any]]) -> asyncio.Future[Any]:
+    def _wait_in(self, waiting: dict[asyncio.Future[Any], None]) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
-        waiting.add(future)
-        future.add_done_callback(waiting.discard)
+        waiting[future] = None
+        future.add_done_callback(waiting.pop)
         return future
 
     def fail(self, reason: str) -> None:
@@ -66,14 +66,18 @@ class Link:
         self._reasons.add(reason)
         if not self.up:
             return
-        self.up = False
         self.tell(Unlinked(self.epoch, reason))
+        self.let_go(f"connection lost: {reason}")
+
+    def let_go(self, reason: str) -> None:
+        """Down, and nobody waits any more."""
+        self.up = False
         for reply in list(self._replies):
             if not reply.done():
                 reply.set_result(Unanswered(reason))
         for answer in list(self._answers):
             if not answer.done():
-                answer.set_exception(VenueError(f"connection lost: {reason}"))
+                answer.set_exception(VenueError(reason))
 
     def mend(self, reason: str) -> None:
         """One reason less; without any a new connection is made."""

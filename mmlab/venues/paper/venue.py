@@ -203,7 +203,7 @@ class PaperVenue:
         """Let go of everything. Orders are left as they are."""
         self._closed = True
         self._agenda.close()
-        self._link.fail("closed")
+        self._link.let_go("closed")
         self._link.tell(_END)
         self._wake_market()
 
