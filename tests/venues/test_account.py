@@ -67,13 +67,18 @@ class Machine(RuleBasedStateMachine):
         fields = {"client_id": client_id, "side": side, "price_ticks": 1000 - side * away, "size_lots": lots}
         self.send(TxKind.PLACE, key, off, flags=int(TargetFlag(flags)), **fields)
 
-    @rule(key=KEYS, client_id=CLIENT_IDS, ticks=st.integers(994, 1006), lots=st.integers(0, 12))
-    def modify(self, key: int, client_id: int, ticks: int, lots: int) -> None:
-        self.send(TxKind.MODIFY, key, 0, client_id=client_id, price_ticks=ticks, size_lots=lots)
+    def some_order(self, n: int) -> dict[str, int]:
+        """An open order, by index; or any other, by client id."""
+        indices = list(self.account.orders)
+        return {"order_index": indices[n % len(indices)]} if indices and n < 30 else {"client_id": n}
 
-    @rule(key=KEYS, client_id=CLIENT_IDS)
-    def cancel(self, key: int, client_id: int) -> None:
-        self.send(TxKind.CANCEL, key, 0, client_id=client_id)
+    @rule(key=KEYS, n=CLIENT_IDS, ticks=st.integers(994, 1006), lots=st.integers(0, 12))
+    def modify(self, key: int, n: int, ticks: int, lots: int) -> None:
+        self.send(TxKind.MODIFY, key, 0, price_ticks=ticks, size_lots=lots, **self.some_order(n))
+
+    @rule(key=KEYS, n=CLIENT_IDS)
+    def cancel(self, key: int, n: int) -> None:
+        self.send(TxKind.CANCEL, key, 0, **self.some_order(n))
 
     @rule()
     def cancel_all(self) -> None:

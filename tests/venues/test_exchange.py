@@ -159,9 +159,11 @@ def test_more_fills_than_its_tables_hold_lose_nothing():
         feed.trade(20 + n * 0.001, SELLER, 999, 1)
     exchange = exchange_of(feed.wait(90))
     exchange.place(at(5), 1, BID, 999, 8999, POST_ONLY)
-    fills = exchange.advance(at(80))
+    *fills, last = exchange.place(at(80), 2, BID, 998, 1, POST_ONLY)
+    assert {a.order_id for a in fills} == {1}
     assert len(fills) == exchange.position_lots == 8999
-    assert not exchange.live
+    assert told([last]) == [(80, 2, "ACCEPTED", 998, 1)]
+    assert list(exchange.live) == [2]
 
 
 def test_next_touch_names_the_trade_that_may_fill():
@@ -205,7 +207,7 @@ PROGRAM = """
 from tests.venues.test_exchange import *
 feed = Feed().book(lots=1)
 for n in range(20):
-    feed.trade(20 + n, SELLER if n % 3 else BUYER, 999 if n % 3 else 1001, 2)
+    feed.trade(20 + n, SELLER if n % 3 else BUYER, 999 if n % 3 else 1001, 1)
 exchange = exchange_of(feed.wait(90), queue="power", fill_on_cross=True)
 out = exchange.place(at(5), 1, BID, 999, 9, 1) + exchange.place(at(5), 2, ASK, 1001, 7, 1)
 print(told(out + exchange.advance(at(31)) + exchange.modify(at(32), 1, 998, 20) + exchange.advance(at(80))))

@@ -115,6 +115,20 @@ def test_levels_are_the_same_in_steps_and_order_by_order():
     assert by_order.sizes == {(BID, 999): 4}
 
 
+def test_a_snapshot_undoes_what_it_does_not_name():
+    tape = Feed().book().add(10, Kind.GAP)
+    tape.add(50, Kind.SNAPSHOT_BEGIN).add(50, Kind.DEPTH, BID, 998, 5).add(50, Kind.SNAPSHOT_END)
+    tape.depth(60, (ASK, 1003, 2), (BID, 998, 0), (BID, 997, 1))
+    steps, once = Levels(), Levels()
+    usable = []
+    for end in (10, 11, tape.events.size):
+        steps.take(tape.events[:end])
+        usable.append(steps.usable)
+    once.take(tape.events)
+    assert steps.sizes == once.sizes == {(ASK, 1003): 2, (BID, 997): 1}
+    assert usable == [True, False, True]
+
+
 def test_a_recordings_own_gap_is_not_healed_by_us():
     tape = Feed().book().add(10, Kind.GAP).trade(30, ASK, 999, 1)
     tape.add(50, Kind.SNAPSHOT_BEGIN).add(50, Kind.DEPTH, BID, 998, 5).add(50, Kind.SNAPSHOT_END)

@@ -9,7 +9,7 @@ from mmlab.errors import VenueError
 from mmlab.exchange import Linked, Reply, Unanswered, Unlinked
 
 MOST_WAITING = 100_000
-"""Account messages that may wait for their reader; then the venue cuts the connection, as venues do."""
+"""Account messages that may wait for their reader; then they are thrown away with the connection, as venues do."""
 
 
 class Link:
@@ -38,14 +38,16 @@ class Link:
         return self._queue
 
     def tell(self, message: Any) -> None:
-        """Put a message on the account feed, if anybody reads it."""
-        if self._queue is not None:
+        """Put a message on the account feed, if anybody reads it; if he is too slow, a new connection instead."""
+        if self._queue is None:
+            return
+        if self._queue.qsize() < MOST_WAITING:
             self._queue.put_nowait(message)
-
-    @property
-    def choked(self) -> bool:
-        """Whether the reader is too slow."""
-        return self._queue is not None and self._queue.qsize() > MOST_WAITING
+            return
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self.fail("the reader is too slow")
+        self.mend("the reader is too slow")
 
     def reply_to(self) -> asyncio.Future[Reply]:
         """A reply to wait for; it becomes `Unanswered` if the connection is lost before."""

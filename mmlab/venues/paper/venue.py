@@ -47,6 +47,7 @@ from mmlab.venues.paper.market import MarketFeed
 from mmlab.venues.paper.network import Chance, Line
 from mmlab.venues.paper.outages import Outages
 from mmlab.venues.paper.signers import PaperSigner
+from mmlab.venues.protocol import Signer, Venue
 
 QUOTE_KEYS, CANCEL_KEYS = (0, 1), (2,)
 SENDING, ACKS, UPDATES, VENUE, MARKET_FEED, JUNK, FIRST_OUTAGE = range(7)
@@ -83,8 +84,8 @@ class PaperVenue:
     loop : bool
         Repeat the feed for ever. At the seam open orders are canceled (and reported, reason END_OF_FEED), the market
         feed brings a GAP and an empty snapshot, and all times go on.
-    signer : PaperSigner, optional
-        Another one, for tests.
+    signer : Signer, optional
+        Another one than `PaperSigner`, for tests.
     queue, queue_exponent, partial_fills, fill_on_cross, through_only, places
         As for `mmlab.simulator.exchange.Exchange`.
 
@@ -105,14 +106,14 @@ class PaperVenue:
         faults: FaultPlan | None = None,
         speed: float = 1.0,
         loop: bool = False,
-        signer: PaperSigner | None = None,
+        signer: Signer | None = None,
         **exchange: Any,
     ) -> None:
         self.instrument, self.faults = feed.instrument, faults or FaultPlan()
         plan, events = self.faults, feed.events
         begin_ns = int(min(events["exch_ns"][0], events["local_ns"][0])) if events.size else 0
-        self.clock = clock or LoopClock(begin_ns, speed)
-        self.signer = signer or PaperSigner()
+        self.clock: Clock = clock or LoopClock(begin_ns, speed)
+        self.signer: Signer = signer or PaperSigner()
         start_ns = self.clock.now_ns()
         shift_ns = 0 if clock is None else start_ns - begin_ns
         until_ns = NEVER_NS if plan.until_s is None else start_ns + round(plan.until_s * NS_PER_S)
@@ -156,12 +157,13 @@ class PaperVenue:
 
     async def market(self) -> AsyncIterator[np.ndarray[Any, Any] | Status]:
         """Market feed; ends with the recording, unless that is repeated."""
-        nonsense = partial(self._chances[JUNK].happens, "junk_market", self.faults.junk_market)
+        chance = self._chances[JUNK]
         while not self._closed:
-            for rows in self._market.pull(self.clock.now_ns()):
+            now_ns = self.clock.now_ns()
+            for rows in self._market.pull(now_ns):
                 yield rows
-                if nonsense(self.clock.now_ns()):
-                    yield junk.market(self._chances[JUNK].rng, self.clock.now_ns())
+                if chance.happens("junk_market", self.faults.junk_market, now_ns):
+                    yield junk.market(chance.rng, now_ns)
             if self._market.ended:
                 return
             await self._market_due()
@@ -292,9 +294,6 @@ class PaperVenue:
         self._link.tell(message)
         if self._chances[JUNK].happens("junk_account", self.faults.junk_account, at_ns):
             self._link.tell(junk.account(self._chances[JUNK].rng))
-        if self._link.choked:
-            self._link.fail("the reader is too slow")
-            self._link.mend("the reader is too slow")
 
     async def _ask(self, look: Callable[[], Any]) -> Any:
         """A question: it travels, the venue looks, the answer travels."""
@@ -358,6 +357,7 @@ def tape_of(feed: Feed) -> Tape:
     return shared
 
 
+_A_VENUE: type[Venue] = PaperVenue  # checked by mypy
 _END = object()
 """Last in the account feed's queue."""
 
