@@ -69,6 +69,17 @@ def fill_ok(fill: object) -> bool:
 
 def quote_ok(quote: object) -> bool:
     """Whether this can be a target."""
+    if type(quote) is e.Quote:  # the usual one, quickly
+        side, rung, price, lots = quote.side, quote.rung, quote.price_ticks, quote.size_lots
+        if (
+            type(side) is type(rung) is type(price) is type(lots) is type(quote.flags) is int
+            and side in (1, -1)
+            and 0 <= rung < MAX_RUNGS
+            and 0 < price < FAR
+            and 0 <= lots < FAR
+            and 0 <= quote.flags < 8
+        ):
+            return True
     return (
         isinstance(quote, e.Quote)
         and a_side(quote.side)
@@ -90,7 +101,7 @@ def no_check(s: State, event: e.AnyEvent) -> e.AnyEvent:
 def top(s: State, event: e.Top) -> e.Top:
     """A book that cannot be is none."""
     bid, ask = event.bid_ticks, event.ask_ticks
-    if not event.valid:
+    if not event.valid or (type(bid) is type(ask) is int and 0 < bid < ask < FAR):
         return event
     if whole(bid, NO_PRICE) and whole(ask, NO_PRICE) and (NO_PRICE in (bid, ask) or 0 < bid < ask):
         return event
@@ -104,7 +115,7 @@ def targets(s: State, event: e.Targets) -> e.Targets:
     if type(quotes) is not tuple:
         s.anomaly("bad_quote", 0, type(quotes).__name__)
         return e.Targets(s.now_ns)
-    if all(map(quote_ok, quotes)):
+    if quotes == s.quotes or all(map(quote_ok, quotes)):
         return event
     good = tuple(quote for quote in quotes if quote_ok(quote))
     s.anomaly("bad_quote", 0, f"{len(quotes) - len(good)} of {len(quotes)}")

@@ -17,6 +17,7 @@ from tests.orders.swarm import run
 
 FIRST_SEED = 1_000_000
 SEEDS_A_TASK = 50
+PROGRESS_S = 10
 
 
 def task(first: int) -> tuple[Counter[str], list[str]]:
@@ -50,18 +51,20 @@ def main() -> int:
     start, told = time.monotonic(), 0.0
     tasks = range(args.first_seed, args.first_seed + 10**9, SEEDS_A_TASK)
     with multiprocessing.Pool(args.workers) as pool:
-        batch = args.workers * 4
+        batch = args.workers * 16
         for at in range(0, len(tasks), batch):
             for counts, wrong in pool.imap_unordered(task, tasks[at : at + batch]):
                 totals += counts
                 violations += wrong
                 for line in wrong:
                     print(line, flush=True)
-            seconds = time.monotonic() - start
-            if seconds - told > 10:
-                told = seconds
-                share = totals["events"] / args.events
-                print(f"{seconds:5.0f} s  {totals['events']:>10,} events  {share:4.0%}", flush=True)
+                seconds = time.monotonic() - start
+                if seconds - told > PROGRESS_S:
+                    told = seconds
+                    share = totals["events"] / args.events
+                    print(f"{seconds:5.0f} s  {totals['events']:>10,} events  {share:4.0%}", flush=True)
+                if totals["events"] >= args.events:
+                    break
             if totals["events"] >= args.events:
                 break
     seconds = time.monotonic() - start
