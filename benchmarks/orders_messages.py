@@ -56,6 +56,31 @@ def decisions_of(run: Any, minutes: float) -> list[Decision]:
     return found
 
 
+class Places:
+    """Places in the queue: of prices that were wanted all the time, how many still have their oldest order."""
+
+    def __init__(self) -> None:
+        self.since: dict[tuple[int, int], int] = {}  # side, price -> number of the oldest order there
+        self.kept = self.lost = 0
+
+    def wanted(self, quotes: tuple[e.Quote, ...]) -> None:
+        """Targets changed."""
+        prices = {(quote.side, quote.price_ticks) for quote in quotes}
+        self.since = {place: born for place, born in self.since.items() if place in prices}
+
+    def settled(self, om: OrderManager, quotes: tuple[e.Quote, ...]) -> None:
+        """Nothing is under way: compare, and begin anew."""
+        now: dict[tuple[int, int], int] = {}
+        for order in om.orders:
+            place = order.side, order.price_ticks
+            now[place] = min(order.born, now.get(place, order.born))
+        kept = sum(now.get(place) == born for place, born in self.since.items())
+        self.kept += kept
+        self.lost += len(self.since) - kept
+        self.since = now
+        self.wanted(quotes)
+
+
 def manager_messages(decisions: list[Decision], rungs: int, round_trip_ns: int) -> Counter[str]:
     """Transactions that the order manager sends, a kind."""
     begin = decisions[0][0] - 60 * NS_PER_S
@@ -63,6 +88,7 @@ def manager_messages(decisions: list[Decision], rungs: int, round_trip_ns: int) 
     om, venue, number = OrderManager(settings, begin), QuietVenue(), itertools.count()
     queue: list[tuple[int, int, e.AnyEvent]] = []
     sent: Counter[str] = Counter()
+    places, before = Places(), ()
 
     def push(t_ns: int, event: e.AnyEvent) -> None:
         heapq.heappush(queue, (t_ns, next(number), event))
@@ -80,11 +106,17 @@ def manager_messages(decisions: list[Decision], rungs: int, round_trip_ns: int) 
         if now > end:
             break
         kind = type(event)
+        if kind is e.Targets:
+            if om.state.keys.in_flight == 0 and om.orders:
+                places.settled(om, before)
+            before = event.quotes
+            places.wanted(before)
         for command in om.handle(kind(**{**{f: getattr(event, f) for f in event.__struct_fields__}, "ts_ns": now})):
             if isinstance(command, Send):
                 sent[TxKind(venue.signs[command.tx_id].kind).name.lower()] += 1
             for answer in venue.answers(now, command):
                 push(now if isinstance(command, Sign) else now + round_trip_ns, answer)
+    sent["places_kept"], sent["places_lost"] = places.kept, places.lost
     return sent
 
 
@@ -133,7 +165,7 @@ def compare(name: str, rungs: int, minutes: float, round_trip_ms: float) -> dict
     least = least_messages(decisions)
     return {
         "recording": name, "rungs": rungs, "minutes": round((decisions[-1][0] - decisions[0][0]) / 6e10, 1),
-        "target_changes": len(decisions), "manager": total, **{k: v for k, v in ours.items() if v},
+        "target_changes": len(decisions), "manager": total, **ours,
         "cancel_all_and_replace": every, "share": round(total / every, 3), "paced": paced,
         "share_of_paced": round(total / paced, 3), "one_by_one": single,
         "share_of_one_by_one": round(total / single, 3), "least_of_any_planner": least,
