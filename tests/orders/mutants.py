@@ -6,8 +6,6 @@ A mutant that lives means that an invariant is idle, or that the drivers never g
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -32,44 +30,9 @@ from mmlab.orders.exposure import Exposure
 from mmlab.orders.nonces import Key
 from mmlab.orders.retry import Retries
 from mmlab.orders.states import RESTING, Step
-from tests.orders import world
+from tests.orders.planting import mutant
 
-Patch = Callable[[object, str, object], None]
 STORIES = itertools.count()
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A planted bug.
-
-    ``catches``: name of the violation. ``driver``: swarm or machine. ``first``: seed from which the swarm searches.
-    ``blind``: what the order manager itself reports as contradictions is not looked at, so that something else has to
-    find it.
-    """
-
-    plant: Callable[[Patch], None]
-    catches: str
-    driver: str = "swarm"
-    first: int = 0
-    blind: bool = False
-
-    def apply(self, patch: Patch) -> None:
-        if self.blind:
-            patch(world, "CONTRADICTIONS", ())
-        self.plant(patch)
-
-
-MUTANTS: dict[str, Mutant] = {}
-
-
-def mutant(catches: str, driver: str = "swarm", *, first: int = 0, blind: bool = False) -> Callable:
-    """Register a planted bug."""
-
-    def register(plant: Callable[[Patch], None]) -> Callable[[Patch], None]:
-        MUTANTS[plant.__name__] = Mutant(plant, catches, driver, first, blind)
-        return plant
-
-    return register
 
 
 # --- what the venue must never see -----------------------------------------------------------------------------------

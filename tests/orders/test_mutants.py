@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.orders import mutants  # noqa: F401  plants them
 from tests.orders.model_venue import Violation
-from tests.orders.mutants import MUTANTS
+from tests.orders.planting import MUTANTS
 from tests.orders.swarm import run
 from tests.orders.test_machine import OrdersMachine
 
