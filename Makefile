@@ -66,6 +66,10 @@ notebooks: .venv/dev .venv/warm ## Run every notebook through papermill, into ar
 bench: .venv/warm .venv-bench/installed ## Parity and speed against hftbacktest
 	@$(BIN)/python benchmarks/hftbacktest_parity.py
 
+.PHONY: soak
+soak: .venv/dev ## Ten million events of trouble for the order manager
+	@$(BIN)/python -m tests.orders.soak
+
 .PHONY: evidence-02
 evidence-02: .venv/dev .venv/warm .venv-bench/installed browser ## Every claim of issue 2: PASS or FAIL, with figures
 	@$(BIN)/python benchmarks/evidence_02.py

@@ -16,12 +16,11 @@ ENDS = {"filled": Step.FILL, "canceled": Step.CANCEL, "rejected": Step.REJECT, "
 def on_report(s: State, event: OrderReport) -> None:
     """The feed shows an order."""
     view = event.order
-    if view.size_lots < view.filled_lots or view.filled_lots < 0 or view.side not in (1, -1):
-        s.anomaly("bad_report", view.client_id)
-        return
     order = s.orders.known.get(view.client_id)
     if order is None:
         on_unknown(s, view)
+    elif view.side != order.side:
+        contradiction(s, "bad_report", view.client_id)
     elif TERMINAL[order.state]:
         on_late(s, order, view)
     else:
@@ -34,6 +33,12 @@ def on_unknown(s: State, view: OrderView) -> None:
         s.counts["foreign_report"] += 1
     elif view.status == "open" and not s.ids.made(view.client_id):  # what this life made and forgot has long ended
         unlisted(s, "stray", view.client_id)
+
+
+def contradiction(s: State, kind: str, client_id: int) -> None:
+    """The other side than that of our order: not believed, but a full view will tell."""
+    s.anomaly(kind, client_id, "side")
+    s.ask(s.now_ns + s.settings.times.open_ns)
 
 
 def unlisted(s: State, kind: str, client_id: int) -> None:
@@ -141,17 +146,17 @@ def on_trade(s: State, event: Trade) -> None:
 
 def apply_fill(s: State, fill: Fill) -> None:
     """Count a trade once, in position and order."""
-    if fill.size_lots <= 0 or fill.side not in (1, -1):
-        s.anomaly("bad_trade", fill.client_id)
-        return
     if s.account.has(fill.trade_id):
         s.counts["duplicate_trade"] += 1
         return
-    s.account.book(fill.trade_id, fill.client_id, fill.side * fill.size_lots)
+    order = s.orders.known.get(fill.client_id)
+    if order is not None and order.side != fill.side:
+        contradiction(s, "bad_trade", fill.client_id)
+        return
+    s.account.book(fill.trade_id, fill.client_id, fill.side * fill.size_lots, s.now_ns)
     s.quota.earn(fill.price_ticks, fill.size_lots)
     s.dirty = True
     s.risk += 1
-    order = s.orders.known.get(fill.client_id)
     if order is None:
         report_fill(s, fill)
         if s.account.known:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mmlab.events import NEVER_NS
 from mmlab.orders import events as e
+from mmlab.orders.checks import admit
 from mmlab.orders.commands import AnyCommand
 from mmlab.orders.feed import on_position, on_report, on_trade
 from mmlab.orders.order import Order
@@ -46,11 +47,13 @@ class OrderManager:
         self.state = State(settings, start_ns)
 
     def handle(self, event: e.AnyEvent) -> list[AnyCommand]:
-        """Apply `event`, then say what is to be done."""
+        """Apply `event`, then say what is to be done. Something malformed is reported and otherwise no event."""
         s = self.state
-        s.now_ns = max(s.now_ns, event.ts_ns)
         s.out = []
-        self._apply(event)
+        sound = admit(s, event)
+        expire(s)
+        if sound is not None:
+            APPLY[type(sound)](s, sound)
         react(s, quiet=type(event) in QUIET and not s.out)
         return s.out
 
@@ -68,11 +71,6 @@ class OrderManager:
     def orders(self) -> list[Order]:
         """Working orders."""
         return list(self.state.orders.working.values())
-
-    def _apply(self, event: e.AnyEvent) -> None:
-        s = self.state
-        expire(s)
-        APPLY[type(event)](s, event)
 
 
 QUIET = (e.Top, e.Targets)

@@ -11,12 +11,15 @@ from mmlab.events import NEVER_NS, OrderReason, OrderState
 from mmlab.exchange import Fill, OrderView
 from mmlab.orders.commands import Filled, Halted
 from mmlab.orders.events import LinkDown, LinkUp, QueryFailed, Snapshot
-from mmlab.orders.feed import after_fill, apply_fill, apply_view, end
+from mmlab.orders.feed import after_fill, apply_fill, apply_view, contradiction, end
 from mmlab.orders.ids import slot_code, unpack
 from mmlab.orders.order import Order
 from mmlab.orders.replies import learn, undo
 from mmlab.orders.state import State, doubt, rest
 from mmlab.orders.states import MAY_REST, TERMINAL, UNSENT, Step
+
+OLD_VIEWS = 3
+"""Views in a row that are older than what we know, before they are believed."""
 
 
 def on_link_up(s: State, event: LinkUp) -> None:
@@ -67,13 +70,15 @@ def on_snapshot(s: State, event: Snapshot) -> None:
     if s.query is None or s.query[0] != event.query_id or event.epoch != s.epoch:
         s.counts["late_reply"] += 1
         return
+    if event.complete and event.last_trade_id < s.account.watermark and not believe_old(s):
+        return
     asked_ns, s.query = s.query[1], None
-    s.query_fails = 0
+    s.query_fails = s.old_views = 0
     s.risk += 1
     for fill in sorted(event.fills, key=lambda f: f.trade_id):
         apply_view_fill(s, fill)
     if event.complete:
-        rebase(s, event)
+        rebase(s, event, asked_ns)
     shown = {view.client_id for view in event.orders}
     for view in event.orders:
         apply_shown(s, view, asked_ns, complete=event.complete)
@@ -102,9 +107,23 @@ def apply_view_fill(s: State, fill: Fill) -> None:
         apply_fill(s, fill)
 
 
-def rebase(s: State, event: Snapshot) -> None:
+def believe_old(s: State) -> bool:
+    """A view ends before trades that we know of: some node is behind, but if it goes on, we were told nonsense."""
+    s.anomaly("old_view")
+    s.old_views += 1
+    if s.old_views < OLD_VIEWS:
+        query_lost(s)
+        return False
+    s.account.forget()
+    s.trip("mismatch", "halted", "the venue's trades end before those that we know of")
+    return True
+
+
+def rebase(s: State, event: Snapshot, asked_ns: int) -> None:
     """Take the venue's position; a difference to ours is a mismatch."""
     off = s.account.rebase(event.last_trade_id, event.position_lots)
+    for trade_id in s.account.drop_heard_before(asked_ns):
+        s.anomaly("trade_without_trace", 0, str(trade_id))
     if off:
         s.anomaly("mismatch", 0, f"venue minus ours: {off} lots")
         if abs(off) > 1:
@@ -117,6 +136,9 @@ def apply_shown(s: State, view: OrderView, asked_ns: int, *, complete: bool) -> 
     if order is None or TERMINAL[order.state]:
         order = found(s, order, view, asked_ns) if complete else None  # part of a view does not tell its trades
     if order is None:
+        return
+    if view.side != order.side:
+        contradiction(s, "bad_report", view.client_id)
         return
     if view.status == "open" and complete:  # the view's fills are all in, so this is exact
         order.traded_lots = view.filled_lots + s.account.later_lots(view.client_id)

@@ -23,6 +23,18 @@ def order_of(s: State, tx: Tx) -> Order | None:
     return s.orders.working.get(tx.client_id)
 
 
+def answered(s: State, tx_id: int) -> Tx | None:
+    """The transaction that an answer is about, whose fate it tells; None if it has been told, or cannot be."""
+    tx = s.txs.get(tx_id)
+    if tx is None:
+        s.counts["late_reply"] += 1
+    elif tx.sent_ns == NEVER_NS:
+        s.anomaly("early_reply", tx.client_id)  # it has not left us yet
+    else:
+        return s.txs.pop(tx_id)
+    return None
+
+
 def on_signed(s: State, event: Signed) -> None:
     """A payload exists; it leaves when all before it have."""
     tx = s.txs.get(event.tx_id)
@@ -97,9 +109,8 @@ def on_ack(s: State, event: Ack) -> None:
     if event.quota_left >= 0:
         s.dirty = s.dirty or event.quota_left > s.quota.left
         s.quota.told(event.quota_left)
-    tx = s.txs.pop(event.tx_id, None)
+    tx = answered(s, event.tx_id)
     if tx is None:
-        s.counts["late_reply"] += 1
         return
     s.keys.keys[tx.key].consumed(tx)
     s.retries.note(refused=False, now_ns=s.now_ns)
@@ -113,9 +124,8 @@ def on_ack(s: State, event: Ack) -> None:
 
 def on_send_failed(s: State, event: SendFailed) -> None:
     """Not one byte left: the nonce is free, nothing happened."""
-    tx = s.txs.pop(event.tx_id, None)
+    tx = answered(s, event.tx_id)
     if tx is None:
-        s.counts["late_reply"] += 1
         return
     lost_nonce(s, tx, bad_nonce=False)
     undo(s, tx)
@@ -152,9 +162,8 @@ def held_back(s: State, tx: Tx, wait_ns: int) -> None:
 
 def on_refused(s: State, event: Refused) -> None:
     """Refused: no effect, no nonce burned. What comes next depends on the class of the code."""
-    tx = s.txs.pop(event.tx_id, None)
+    tx = answered(s, event.tx_id)
     if tx is None:
-        s.counts["late_reply"] += 1
         return
     kind = s.settings.venue.classify(event.code)
     s.counts[f"refused_{kind}"] += 1
@@ -227,9 +236,8 @@ def hold_tries(s: State, tx: Tx) -> None:
 
 def on_unclear(s: State, event: Unclear) -> None:
     """No conclusion possible: the order is unknown, the nonce stays occupied."""
-    tx = s.txs.pop(event.tx_id, None)
+    tx = answered(s, event.tx_id)
     if tx is None:
-        s.counts["late_reply"] += 1
         return
     s.counts["unclear"] += 1
     for client_id in tx.covers or (tx.client_id,):

@@ -84,7 +84,7 @@ class State:
         self.queries: dict[int, tuple[int, int]] = {}  # nonce queries: id -> key, time
         self.last_query_ns = -NEVER_NS
         self.viewed_ns = start_ns  # when the newest full view was asked for
-        self.query_fails = 0
+        self.query_fails = self.old_views = 0
         self.collars = 0
         self.guarded = self.starved = self.waits = False
         self.order_due_ns = self.order_ask_ns = NEVER_NS  # see `timers.look_ahead`

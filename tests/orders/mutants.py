@@ -1,14 +1,17 @@
-"""Planted bugs, each with the invariants that may catch it. A mutant that lives means that an invariant is idle."""
+"""Planted bugs, each with the invariant that has to catch it and the driver that does.
+
+A mutant that lives means that an invariant is idle, or that the drivers never go where it matters.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
 import msgspec
 
 from mmlab.events import NEVER_NS, OrderState
 from mmlab.orders import (
+    checks,
     exposure,
     feed,
     ids,
@@ -27,42 +30,21 @@ from mmlab.orders.exposure import Exposure
 from mmlab.orders.nonces import Key
 from mmlab.orders.retry import Retries
 from mmlab.orders.states import RESTING, Step
-from tests.orders import adversary
+from tests.orders.planting import mutant
 
-Patch = Callable[[object, str, object], None]
-MUTANTS: dict[str, tuple[Callable[[Patch], None], set[str]]] = {}
 STORIES = itertools.count()
-
-
-def mutant(*names: str, blind: bool = False) -> Callable:
-    """Register a planted bug and the invariants that should fall to it.
-
-    `blind`: the adversary does not look at what the order manager itself reports as contradictions, so that the other
-    invariants have to find it.
-    """
-
-    def register(plant: Callable[[Patch], None]) -> Callable[[Patch], None]:
-        def planted(patch: Patch) -> None:
-            if blind:
-                patch(adversary, "CONTRADICTIONS", ())
-            plant(patch)
-
-        MUTANTS[plant.__name__] = planted, set(names)
-        return plant
-
-    return register
 
 
 # --- what the venue must never see -----------------------------------------------------------------------------------
 
 
-@mutant("post_only")
+@mutant("post_only", first=10)
 def no_post_only_guard(patch):
     """Commands are not weighed against the book."""
     patch(limits, "book_objection", lambda *_: "")
 
 
-@mutant("post_only", "placed_while_halted")
+@mutant("post_only")
 def no_second_look(patch):
     """What was right when it was planned is sent, whatever happened while it was signed."""
     patch(sending, "objection_now", lambda *_: "")
@@ -74,7 +56,7 @@ def own_other_side_forgotten(patch):
     patch(Exposure, "crosses_own", lambda *_: False)
 
 
-@mutant("self_cross")
+@mutant("self_cross", first=110)
 def modify_leaves_old_price_at_once(patch):
     """A modify in flight counts at its new price alone."""
     patch(state.Order, "nearest_ticks", property(lambda order: order.aim_ticks))
@@ -97,7 +79,7 @@ def limits_look_at_the_position_only(patch):
     patch(limits, "exposure_objection", objection)
 
 
-@mutant("exposure", "position")
+@mutant("exposure", first=100)
 def reported_fills_wait_for_their_trades(patch):
     """The venue's own count of filled lots is not believed until trades come."""
     patch(state, "position_of", lambda account, _: account.traded_lots)
@@ -120,7 +102,7 @@ def versions_start_again(patch):
     patch(manager, "APPLY", {**manager.APPLY, manager.e.LinkUp: up})
 
 
-@mutant("nonce_race", "nonce_reuse")
+@mutant("nonce_race")
 def nonce_question_settles_everything(patch):
     """What may still arrive is forgotten when the venue tells a nonce."""
     learn = Key.learn
@@ -132,7 +114,7 @@ def nonce_question_settles_everything(patch):
     patch(Key, "learn", forgetful)
 
 
-@mutant("nonce_race", "nonce_reuse", "storm")
+@mutant("nonce_reuse", first=170)
 def old_answers_turn_the_counter_back(patch):
     """An answer that was overtaken by another counts."""
     learn = Key.learn
@@ -144,7 +126,7 @@ def old_answers_turn_the_counter_back(patch):
     patch(Key, "learn", naive)
 
 
-@mutant("nonce_reuse", "nonce_race", "anomaly")
+@mutant("nonce_reuse")
 def unclear_counts_as_refused(patch):
     """A time-out frees the nonce."""
 
@@ -178,7 +160,7 @@ def targets_while_halted(s, event):
 # --- belief and truth ------------------------------------------------------------------------------------------------
 
 
-@mutant("exposure", "orders", "self_cross", blind=True)
+@mutant("exposure", blind=True)
 def timeout_ends_an_order(patch):
     """No answer is taken for a refusal."""
 
@@ -190,7 +172,7 @@ def timeout_ends_an_order(patch):
         patch(module, "doubt", doubt)
 
 
-@mutant("exposure", "orders", "self_cross", blind=True)
+@mutant("exposure", blind=True)
 def not_shown_means_gone(patch):
     """A view ends orders that cannot be in it yet."""
 
@@ -212,7 +194,7 @@ def partial_views_count_as_full(patch):
     patch(manager, "APPLY", {**manager.APPLY, manager.e.Snapshot: believe})
 
 
-@mutant("orders", "position", "stray")
+@mutant("position")
 def no_periodic_view(patch):
     """Nobody looks unless there is a doubt."""
     real = timers.query_due_ns
@@ -224,7 +206,7 @@ def no_periodic_view(patch):
     patch(timers, "query_due_ns", due)
 
 
-@mutant("position", "exposure", blind=True)
+@mutant("position", blind=True)
 def trades_count_twice(patch):
     """A duplicate is another trade."""
     patch(Account, "has", lambda *_: False)
@@ -246,7 +228,7 @@ def reports_go_to_the_slot(patch):
     patch(manager, "APPLY", {**manager.APPLY, manager.e.OrderReport: report})
 
 
-@mutant("stray", "orders", "halted_but_not_empty")
+@mutant("orders", first=40)
 def strays_are_ignored(patch):
     """Orders of an earlier life are somebody else's."""
     patch(reconcile, "found", lambda *_: None)
@@ -264,13 +246,13 @@ def missed_fills_stay_missed(patch):
     patch(reconcile, "apply_view_fill", lambda *_: None)
 
 
-@mutant("position", "exposure")
+@mutant("position")
 def position_is_never_the_venues(patch):
     """The venue's position is not taken over."""
     patch(reconcile, "rebase", lambda *_: None)
 
 
-@mutant("anomaly", "exposure")
+@mutant("exposure", first=120, blind=True)
 def a_modify_in_doubt_is_forgotten(patch):
     """A modify whose fate is unknown is taken for not done."""
     real = state.doubt
@@ -286,7 +268,7 @@ def a_modify_in_doubt_is_forgotten(patch):
 # --- cancelling ------------------------------------------------------------------------------------------------------
 
 
-@mutant("halted_but_not_empty")
+@mutant("halted_but_not_empty", "machine")
 def halted_without_proof(patch):
     """It says that the book is empty as soon as its own list is."""
 
@@ -297,7 +279,7 @@ def halted_without_proof(patch):
     patch(reconcile, "prove", prove)
 
 
-@mutant("halting")
+@mutant("halting", "machine")
 def proof_is_never_sought(patch):
     """It never finds out that the book is empty."""
     patch(reconcile, "prove", lambda *_: None)
@@ -310,7 +292,7 @@ def a_halt_plans_nothing(patch):
     patch(react, "replan", lambda s: None if s.halted else real(s))
 
 
-@mutant("cancel_all", "stray", "halting", "orders")
+@mutant("stray")
 def a_cancel_is_sent_once(patch):
     """An order whose cancel went wrong is not cancelled again."""
     real = planner.changeable
@@ -346,15 +328,44 @@ def chance_from_outside(patch):
     patch(Retries, "delay_ns", lambda *_: 1000 + next(STORIES))
 
 
-@mutant("timer_storm")
+@mutant("timer_storm", "machine")
 def deadlines_in_the_past(patch):
     """A deadline that is over is named again."""
     real = timers.next_deadline
     patch(manager, "next_deadline", lambda s: min(real(s), s.now_ns + 1000))
 
 
-@mutant("targets", "not_silent", "stray")
+@mutant("targets", "machine")
 def a_lost_nonce_is_never_found(patch):
     """A key that lost its counter is never asked about."""
     learn = Key.learn
     patch(Key, "learn", lambda self, *_: (self.ready, []) if self.next is not None else learn(self, *_))
+
+
+@mutant("storm")
+def refused_at_once_tried_at_once(patch):
+    """No back-off."""
+    patch(replies, "held_back", lambda *_: None)
+    patch(replies, "hold_tries", lambda *_: None)
+    patch(feed, "hold_back", lambda *_: None)
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+
+@mutant("raised")
+def nobody_looks_at_the_door(patch):
+    """Malformed events go in as they are."""
+    patch(manager, "admit", lambda s, event: event)
+
+
+@mutant("nonsense")
+def any_number_is_an_order(patch):
+    """Types are looked at, ranges are not."""
+    patch(checks, "whole", lambda value, *_: type(value) is int)
+
+
+@mutant("raised")
+def answers_to_what_has_not_left(patch):
+    """Any answer with a number that we know is believed."""
+    patch(replies, "answered", lambda s, tx_id: s.txs.pop(tx_id, None))

@@ -12,6 +12,7 @@ from mmlab.events import NS_PER_MS, NS_PER_S
 from mmlab.orders import events as e
 from tests.orders.adversary import Adversary
 from tests.orders.model_venue import BACKOFF, FATAL_ORDER, NOW, ORDERS
+from tests.orders.nonsense import nonsense
 from tests.orders.swarm import settings as draw_settings
 
 SIDES = st.sampled_from((1, -1))
@@ -105,6 +106,15 @@ class OrdersMachine(RuleBasedStateMachine):
     @rule(on=st.booleans())
     def reduce_only(self, on):
         self.world.tell(e.ReduceOnly(self.world.now_ns, on))
+
+    @rule(side=SIDES, lots=st.integers(1, 8))
+    def unheard_take(self, side, lots):
+        self.world.take(side, lots)
+        self.world.lose_feed()
+
+    @rule(seed=st.integers(0, 1 << 20))
+    def nonsense(self, seed):
+        self.world.tell_nonsense(nonsense(Random(seed), self.world))
 
     def teardown(self):
         if self.world is not None:
