@@ -69,6 +69,8 @@ class FaultPlan(Section):
         A fill is reported as several smaller trades.
     fail_view, slow_view, partial_view : float
         A view (or a question for a nonce) fails; takes `slow_view_ms` longer; is not complete.
+    slow_view_ms : float
+        How much longer.
     disconnects_per_min, disconnect_s : float
         Account feed and sender are cut, and for how long on average. Half of what is on its way to the venue is lost.
     market_disconnects_per_min, market_disconnect_s : float
