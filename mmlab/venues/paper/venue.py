@@ -131,6 +131,7 @@ class PaperVenue:
         self._link, self._agenda = Link(), Agenda(self.clock)
         self._market_wake: asyncio.Future[None] | None = None
         self._market_reasons: set[str] = set()
+        self._market_heard = False
         self._restarting = self._closed = False
         self._touch_ns = NEVER_NS
         Outages(
@@ -156,6 +157,10 @@ class PaperVenue:
 
     async def market(self) -> AsyncIterator[np.ndarray[Any, Any] | Status]:
         """Market feed; ends with the recording, unless that is repeated."""
+        if self._market_heard and not self._market.cut_off:
+            self._market.cut(self.clock.now_ns())
+            self._market.restore(self.clock.now_ns())
+        self._market_heard = True
         nonsense = partial(self._chances[JUNK].happens, "junk_market", self.faults.junk_market)
         while not self._closed:
             for rows in self._market.pull(self.clock.now_ns()):
