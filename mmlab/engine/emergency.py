@@ -46,7 +46,7 @@ class Emergency:
         self.left = 0
 
     def start(self) -> asyncio.Task[None]:
-        """Begin, unless it is under way or has done all: it is called when nothing that opens risk can leave any more."""
+        """Begin, unless it is under way or has done all: nothing that opens risk can leave any more."""
         if self._task is None or (self._task.done() and not self.emptied):
             self.left = -1
             self._task = self._spawn(self._run())
