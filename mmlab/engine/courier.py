@@ -28,6 +28,8 @@ from mmlab.orders.commands import Query, Send, Sign
 from mmlab.venues.protocol import Venue
 
 OUTBOX = 10_000
+KEPT = 1000
+"""Signed payloads that wait for their `Send`: far more than may be in flight."""
 RISKY = (TxKind.PLACE, TxKind.MODIFY)
 """Transactions that may open risk."""
 
@@ -79,14 +81,24 @@ class Courier:
             self.stopwatch.add("sign", perf_counter_ns() - asked_ns)
         if isinstance(result, Payload):
             self._payloads[sign.tx_id] = (sign.round, result)
+            if len(self._payloads) > KEPT:  # signed and then withdrawn: nobody will ask for them
+                self._forget(next(iter(self._payloads)))
             self._report(e.Signed(self._now(), sign.tx_id, sign.round))
         else:
+            self._asked_ns.pop(sign.tx_id, None)
             self._report(e.SignFailed(self._now(), sign.tx_id, sign.round, result))
+
+    def _forget(self, tx_id: int) -> None:
+        self._payloads.pop(tx_id, None)
+        self._asked_ns.pop(tx_id, None)
 
     def send(self, send: Send) -> None:
         """Hand a signed payload to the sender."""
-        made, payload = self._payloads.pop(send.tx_id)
-        assert made == send.round  # noqa: S101  the order manager sends only what was signed last
+        made, payload = self._payloads.pop(send.tx_id, (0, None))
+        if payload is None or made != send.round:  # only what was signed last may leave
+            self._log.error("no_payload", ts_ns=self._now(), tx_id=send.tx_id, round=send.round)
+            self._report(e.SendFailed(self._now(), send.tx_id, "no payload"))
+            return
         self.messages += 1
         self.sent[payload.transaction.kind.name.lower()] += 1
         self.outbox.put((send.tx_id, payload))

@@ -55,6 +55,7 @@ class Desk:
         self.exit_live = 0
         self._instrument = instrument
         self._mids: deque[tuple[int, float]] = deque(maxlen=MIDS)
+        self._mid = math.nan  # the last that was one
         self._hits = 0
         self._hit: dict[int, tuple[int, int]] = {}
         self._carry: dict[type, Callable[[Any], None]] = {
@@ -71,6 +72,13 @@ class Desk:
     def mid(self, exch_ns: int, mid: float) -> None:
         """A new mid, for the fills that come; NaN while the book is unusable."""
         self._mids.append((exch_ns, mid))
+        if mid == mid:  # noqa: PLR0124  quicker than isnan
+            self._mid = mid
+
+    @property
+    def priced(self) -> bool:
+        """Whether there was a mid."""
+        return not math.isnan(self._mid)
 
     # --- Commands ----------------------------------------------------------------------------------------------------
 
@@ -110,8 +118,8 @@ class Desk:
 
     def adoption(self, now_ns: int, lots: int) -> Array:
         """A `FILL` row for lots of the position that no fill explains: at the mid, free of charge, not in the files."""
-        row, mid = one_row(FILL), self._mids[-1][1] if self._mids else math.nan
-        ticks = 1 if math.isnan(mid) else self._instrument.to_ticks(mid)
+        row, mid = one_row(FILL), self._mid
+        ticks = self._instrument.to_ticks(mid)
         row["exch_ns"], row["local_ns"], row["side"], row["rung"] = now_ns, now_ns, 1 if lots > 0 else -1, -1
         row["price_ticks"], row["size_lots"], row["mid"] = ticks, abs(lots), mid
         row["liquidity"] = Liquidity.TAKER

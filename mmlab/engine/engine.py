@@ -24,7 +24,7 @@ import numpy as np
 from mmlab.engine.courier import Courier
 from mmlab.engine.decider import Decider
 from mmlab.engine.desk import Desk, Outlets
-from mmlab.engine.emergency import cancel_everything
+from mmlab.engine.emergency import Emergency
 from mmlab.engine.flatten import PAUSE_NS, flatten_slice
 from mmlab.engine.inbound import Inbound
 from mmlab.engine.mailbox import Mailbox
@@ -84,6 +84,7 @@ class Engine:
         )  # fmt: skip
         self.desk = Desk(self.manager, setup.instrument, outlets)
         self.supervisor = Supervisor(self.clock, self.log, self._go_safe)
+        self.emergency = Emergency(venue, self.manager.state.ids.owns, self.supervisor.aside, self.log)
         self.uptime, self.stopwatch = Uptime(), self.courier.stopwatch
         self._decide_alarm = Alarm(self.clock, self._woken)
         self._order_alarm = Alarm(self.clock, self.reports.poke)
@@ -91,6 +92,7 @@ class Engine:
         self._top: e.Top | None = None
         self._targets: tuple[int, e.Targets] | None = None
         self._known_lots = 0  # position by the fills that the kernel has
+        self._adopts = False  # there are others, and no price yet to value them at
         self._told: tuple[Any, ...] = ()  # what the kernel knows of our orders
         self._slice_ns = self._grid_ns = 0
         self._anomalies: set[str] = set()
@@ -150,9 +152,10 @@ class Engine:
         self.participation.stopping = True
         self.steering.step()
         patience_s = STOP_S + self.venue.rules.flight_ns / NS_PER_S
-        if not await self._wait(lambda: self.participation.trading == Trading.HALTED, patience_s):
+        if not await self._wait(self._is_empty, patience_s):
             self.log.error("not_proven_empty", ts_ns=self.now(), working=len(self.manager.orders))
-            await self._emergency()
+            await self.emergency.start()
+            self.ended += str(self.emergency)
         await self.supervisor.end()
         for _, _, do in self.news.take_now():  # the kernel hears of the last fills
             if do is not None:
@@ -170,15 +173,15 @@ class Engine:
             await self.clock.sleep_until(self.now() + LOOK_NS)
         return done()
 
+    def _is_empty(self) -> bool:
+        """Whether the book is proven to hold none of ours, by the order manager or by the emergency's last view."""
+        return self.participation.trading == Trading.HALTED or self.emergency.emptied
+
     def _go_safe(self, why: str) -> None:
         """Nothing more is placed; everything is cancelled by a path of its own; the session ends."""
         self.steering.trip(Switch.TASK, why)
-        self.supervisor.aside(self._emergency())
+        self.emergency.start()
         self.stop(why)
-
-    async def _emergency(self) -> None:
-        left = await cancel_everything(self.venue, self.manager.state.ids.owns)
-        self.log.error("emergency_cancel", ts_ns=self.now(), left=left)
 
     # --- Market to decision ------------------------------------------------------------------------------------------
 
@@ -259,6 +262,14 @@ class Engine:
     # --- Orders ------------------------------------------------------------------------------------------------------
 
     async def _account_loop(self) -> None:
+        try:
+            await self._hear_account()
+        except Exception:
+            self._link(Unlinked(self.courier.epoch, "account feed failed"), self.now())  # blind until it is back
+            raise
+        self.stop("end of account feed")
+
+    async def _hear_account(self) -> None:
         async for message in self.venue.account():
             checked, now_ns = self.inbound.account(message), self.now()
             if isinstance(checked, OrderUpdate):
@@ -274,6 +285,8 @@ class Engine:
 
     def _link(self, message: Linked | Unlinked, now_ns: int) -> None:
         up = isinstance(message, Linked)
+        if message.epoch < self.courier.epoch:
+            return  # old news of a link before this one
         self.log.info("link", ts_ns=now_ns, up=up, epoch=message.epoch, reason=getattr(message, "reason", ""))
         self.participation.link(up=up, now_ns=now_ns)
         if up:
@@ -314,13 +327,17 @@ class Engine:
         if reconciled != self.participation.reconciled:
             self.participation.reconciled = reconciled
             self.steering.step_soon()
-        if isinstance(event, e.Snapshot):
+        if isinstance(event, e.Snapshot) or self._adopts:
             self._adopt()
 
     def _adopt(self) -> None:
-        """Lots of the position that no fill explains: from an earlier life, or missed for good."""
+        """Lots of the position that no fill explains: from an earlier life, or missed for good.
+
+        They are valued at the mid, so before the first book they wait.
+        """
         lots = self.manager.state.account.traded_lots - self._known_lots
-        if lots:
+        self._adopts = lots != 0 and not self.desk.priced
+        if lots and not self._adopts:
             self._known_lots += lots
             self.log.warning("position_adopted", ts_ns=self.now(), lots=lots)
             self._do(partial(self.decider.fill, self.desk.adoption(self.now(), lots)))
@@ -373,7 +390,8 @@ class Engine:
         self._slice_ns = self.now()
         self._woken()
         try:
-            await self._wait(lambda: self.manager.position_lots == 0, FLATTEN_S)
+            least = self.setup.instrument.min_size_lots  # less than that cannot be traded
+            await self._wait(lambda: abs(self.manager.position_lots) < least, FLATTEN_S)
         finally:
             self.flattening = self.participation.flattening = False
             self._do(self.decider.nudge)

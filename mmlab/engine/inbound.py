@@ -13,17 +13,21 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from mmlab.events import EVENT
+from mmlab.events import EVENT, NEVER_NS
 from mmlab.exchange import (
+    Accepted,
     AccountView,
     Fill,
     FillUpdate,
     Linked,
     Message,
+    NotSent,
     OrderUpdate,
     OrderView,
     PositionUpdate,
+    Rejected,
     Status,
+    Unanswered,
     Unlinked,
 )
 from mmlab.kernels.live import row_fault
@@ -95,6 +99,8 @@ class Inbound:
             return self._bad("account: absurd fill", message)
         if isinstance(message, PositionUpdate) and abs(message.position_lots) >= MOST:
             return self._bad("account: absurd position", message)
+        if isinstance(message, Linked | Unlinked) and not 0 < message.epoch < MOST:
+            return self._bad("account: absurd epoch", message)
         return message
 
     def view(self, view: object) -> AccountView | None:
@@ -108,6 +114,9 @@ class Inbound:
             and all(order_is_sane(order) for order in view.orders)
             and all(fill_is_sane(fill) for fill in view.fills)
             and abs(view.position_lots) < MOST
+            and 0 <= view.last_trade_id < MOST
+            and view.quota_left >= -1
+            and all(key >= 0 and 0 <= nonce < MOST for key, nonce in view.nonces)
         )
         return view if sane else self._bad("view: absurd", view)
 
@@ -119,10 +128,15 @@ class Inbound:
 
     def reply(self, reply: object) -> bool:
         """Whether a reply is one."""
-        if isinstance(reply, Message) and well_typed(reply):
-            return True
-        self._bad("reply: unknown message", reply)
-        return False
+        if not isinstance(reply, Accepted | Rejected | Unanswered | NotSent) or not well_typed(reply):
+            self._bad("reply: unknown message", reply)
+            return False
+        absurd = (isinstance(reply, Rejected) and not 0 <= reply.retry_after_ns < NEVER_NS) or (
+            isinstance(reply, Accepted) and not -1 <= reply.quota_left < MOST
+        )
+        if absurd:  # what contradicts itself must not be believed in its main point either
+            self._bad("reply: absurd", reply)
+        return not absurd
 
     def _bad(self, kind: str, what: object) -> Any:
         """Count and report; None, so that callers can return it."""

@@ -167,13 +167,23 @@ class Participation:
         if up:
             self._links = [t for t in self._links if t > now_ns - WINDOW_NS] + [now_ns]
             self.clear(Switch.LINK)
-            n = len(self._links) - 1
-            if n > self.rules.reconnects_per_min:
-                self.trip(Switch.LINK, now_ns, float(n), float(self.rules.reconnects_per_min), n, "reconnects a minute")
-                self.switches[Switch.LINK].until_ns = now_ns + self.rules.halt_ns
+            n, limit = len(self._links) - 1, self.rules.reconnects_per_min
+            if n > limit:
+                self._reconnects(now_ns, n, limit)
         elif self.linked:
             self.trip(Switch.LINK, now_ns, detail="link lost", cause=True)
         self.linked, self.reconciled = up, False
+
+    def _reconnects(self, now_ns: int, n: int, limit: int) -> None:
+        """Too many of them: halt for longer than one lost link does."""
+        detail, known = "reconnects a minute", len(self.triggers)
+        self.trip(Switch.LINK, now_ns, float(n), float(limit), n, detail)
+        sw = self.switches[Switch.LINK]
+        sw.until_ns, sw.detail = now_ns + self.rules.halt_ns, detail
+        seconds = self.rules.halt_ns / NS_PER_S
+        self.triggers[known:] = [
+            Trigger(now_ns, Switch.LINK, GateAction.TRIP, float(n), float(limit), n, seconds, sw.until_ns, detail)
+        ]
 
     def decided(self, bid_reasons: int, ask_reasons: int, *, quoting: tuple[bool, bool]) -> None:
         """A decision of the kernel."""
@@ -243,12 +253,12 @@ class Participation:
         return self.flattening or (self.rules.reduce and by_kernel)
 
     def _down(self, *, may_reduce: bool) -> list[Order]:
-        if self.trading in (Trading.STARTING, Trading.QUOTING) or (self.trading == Trading.REDUCING and not may_reduce):
+        going_on = self.trading == Trading.REDUCING and may_reduce and not self.blocked  # blocked: a new trip
+        if going_on:
+            return []
+        if self.trading not in (Trading.HALTING, Trading.HALTED):
             self.trading, self.blocked, self.proven = Trading.HALTING, True, False
             return [Order.KILL]
-        if self.trading == Trading.REDUCING:
-            self.blocked = False
-            return []
         self.blocked = True
         if self.trading == Trading.HALTING and self.proven:
             self.trading = Trading.HALTED

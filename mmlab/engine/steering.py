@@ -91,6 +91,7 @@ class Steering:
         self._setup.log.warning("venue_status", ts_ns=self._now(), trading=trading, reason=reason)
         if trading:
             self.state.clear(Switch.STATUS)
+            self.step_soon()
         else:
             self.trip(Switch.STATUS, reason or "not trading", cause=True)
 

@@ -7,10 +7,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from mmlab.engine.setup import Log
+from mmlab.events import NS_PER_S
 from mmlab.venues.clock import Clock
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 RESTARTS = 100
+"""In a row; then the session goes safe."""
+HEALTHY_NS = 60 * NS_PER_S
+"""A task that ran so long begins a new row."""
 PAUSE_NS = 100_000_000
 """Before the first restart in a row; doubles up to 64 times as much."""
 
@@ -38,11 +42,12 @@ class Supervisor:
         """Run a task's loop until it returns."""
         self._tasks[name] = asyncio.create_task(self._watch(name, loop, restart=restart), name=f"mmlab-{name}")
 
-    def aside(self, work: Coroutine[Any, Any, None]) -> None:
+    def aside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something short beside the tasks; it must not raise."""
         task = asyncio.create_task(work)
         self._asides.add(task)
         task.add_done_callback(self._asides.discard)
+        return task
 
     def is_over(self, name: str) -> bool:
         """Whether a task has ended, or was never started."""
@@ -56,7 +61,9 @@ class Supervisor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self, name: str, loop: Loop, *, restart: bool) -> None:
-        for attempt in range(RESTARTS):
+        attempt = 0
+        while attempt < RESTARTS:
+            begun_ns = self._clock.now_ns()
             try:
                 await loop()
                 return
@@ -65,7 +72,8 @@ class Supervisor:
                 self._log.error("task_died", ts_ns=self._clock.now_ns(), task=name, error=text_of(error))
             if not restart:
                 break
-            await self._clock.sleep_until(self._clock.now_ns() + (PAUSE_NS << min(attempt, 6)))
+            attempt = 1 if self._clock.now_ns() - begun_ns > HEALTHY_NS else attempt + 1
+            await self._clock.sleep_until(self._clock.now_ns() + (PAUSE_NS << min(attempt - 1, 6)))
         self._give_up(f"task {name} died")
 
 

@@ -31,6 +31,7 @@ def on_unknown(s: State, view: OrderView) -> None:
     """A report about an order that is not on our list."""
     if not s.ids.owns(view.client_id):
         s.counts["foreign_report"] += 1
+        s.foreign = True
     elif view.status == "open" and not s.ids.made(view.client_id):  # what this life made and forgot has long ended
         unlisted(s, "stray", view.client_id)
 

@@ -236,10 +236,13 @@ def free_slot(s: State, side: int, rung: int) -> int | None:
 
 
 def sweep(s: State) -> None:
-    """One transaction that cancels everything, where the venue has it; the planner sees to what it leaves."""
+    """One transaction that cancels everything, where the venue has it and nobody else's orders are hit.
+
+    The planner sees to what it leaves.
+    """
     s.sweep = False
     targets = [o for o in s.orders.working.values() if MAY_REST[o.state] and o.cancel is None and o.seen_ns <= s.now_ns]
-    if not s.settings.venue.cancel_all or len(targets) < 2:
+    if not s.settings.venue.cancel_all or s.foreign or len(targets) < 2:
         return
     key = s.keys.for_cancel()
     if key is None:

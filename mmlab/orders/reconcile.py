@@ -79,6 +79,7 @@ def on_snapshot(s: State, event: Snapshot) -> None:
         apply_view_fill(s, fill)
     if event.complete:
         rebase(s, event, asked_ns)
+        s.foreign = False  # until the view shows otherwise
     shown = {view.client_id for view in event.orders}
     for view in event.orders:
         apply_shown(s, view, asked_ns, complete=event.complete)
@@ -153,6 +154,7 @@ def found(s: State, order: Order | None, view: OrderView, asked_ns: int) -> Orde
         return None
     if not s.ids.owns(view.client_id):
         s.counts["foreign_order"] += 1
+        s.foreign = True
         return None
     if order is None and not s.ids.made(view.client_id):
         s.counts["stray"] += 1

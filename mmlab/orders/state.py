@@ -42,6 +42,8 @@ class State:
         Whether placing is forbidden; whether a full view has proven the book empty since.
     sweep : bool
         A cancel-all is due.
+    foreign : bool
+        The account seems to hold orders that are not ours, which a cancel-all would hit.
     dirty : bool
         Something changed that plans depend on.
     guarded, starved, waits : bool
@@ -76,6 +78,7 @@ class State:
         self.exits: list[Quote] = []
         self.epoch = -1
         self.linked = self.recovered = self.halted = self.reduce_only = self.sweep = self.dirty = False
+        self.foreign = False
         self.proven = True
         self.wake_ns = NEVER_NS
         self.ask_ns = NEVER_NS

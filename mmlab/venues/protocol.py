@@ -46,7 +46,7 @@ class Venue(Protocol):
         """Market feed: arrays of `mmlab.events.EVENT`, each one or more whole venue messages in the order received.
 
         ``local_ns`` never falls and is at most the clock's time. Gaps and lost links are GAP rows, healed by a
-        snapshot.
+        snapshot. Asked for again, after a reader failed, it begins with a GAP and a snapshot.
         """
 
     def account(self) -> AsyncIterator[AccountMessage]:

@@ -132,6 +132,7 @@ class PaperVenue:
         self._link, self._agenda = Link(), Agenda(self.clock)
         self._market_wake: asyncio.Future[None] | None = None
         self._market_reasons: set[str] = set()
+        self._market_heard = False
         self._restarting = self._closed = False
         self._touch_ns = NEVER_NS
         Outages(
@@ -158,6 +159,10 @@ class PaperVenue:
     async def market(self) -> AsyncIterator[np.ndarray[Any, Any] | Status]:
         """Market feed; ends with the recording, unless that is repeated."""
         chance = self._chances[JUNK]
+        if self._market_heard and not self._market.cut_off:
+            self._market.cut(self.clock.now_ns())
+            self._market.restore(self.clock.now_ns())
+        self._market_heard = True
         while not self._closed:
             now_ns = self.clock.now_ns()
             for rows in self._market.pull(now_ns):
