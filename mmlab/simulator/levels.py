@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmlab.kernels.book import BEGIN_CELL, BLOCK_BITS, LARGE, is_book
+from mmlab.kernels.book import BEGIN_CELL, BLOCK_BITS, LARGE, MAX_SINCE, is_book
 from mmlab.kernels.policy import kernel
-from mmlab.simulator.state import book_at, cell_at, event_at, int64_at, step_at
+from mmlab.simulator.state import book_at, cell_at, event_at, int32_at, int64_at
 
 
 @kernel
@@ -25,7 +25,7 @@ def cell_of(f: Any, side: int, ticks: int) -> int:
 @kernel
 def row_lots(f: Any, row: int) -> int:
     """Size of a level after one of its rows."""
-    lots = step_at(f.steps, row - 1).lots
+    lots = int32_at(f.sizes, row - 1)
     return lots if lots != LARGE else event_at(f.events, row - 1).size_lots
 
 
@@ -48,7 +48,7 @@ def hear_rows(sim: Any, t_ns: int) -> None:
     """Take every row that is heard up to `t_ns` into the levels as we know them."""
     f = sim.feed
     while sim.row < f.n_events and event_at(f.events, sim.row).local_ns <= t_ns:
-        cell = step_at(f.steps, sim.row).cell
+        cell = int32_at(f.row_cells, sim.row)
         sim.row += 1
         if cell >= 0:
             cell_at(sim.cells, cell).row = sim.row
@@ -97,6 +97,17 @@ def rows_until(sim: Any, t_ns: int) -> int:
     while block < blocks and int64_at(f.times, block) <= t_ns:
         block += 1
     row = min(max(row, block << BLOCK_BITS), f.n_events)  # the last block may be short
+    passed_ns = t_ns - int64_at(f.times, block - 1) if block > 0 else -1
+    if not 0 <= passed_ns < MAX_SINCE:
+        return first_later_row(f, row, t_ns)
+    while row < f.n_events and int32_at(f.since, row) <= passed_ns:
+        row += 1
+    return row
+
+
+@kernel
+def first_later_row(f: Any, row: int, t_ns: int) -> int:
+    """First row of the book at or after `row` that is later than `t_ns` on the exchange's clock."""
     while row < f.n_events:
         e = event_at(f.events, row)
         if e.exch_ns > t_ns and is_book(e.kind):

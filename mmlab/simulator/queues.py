@@ -22,7 +22,7 @@ from mmlab.events import NO_PRICE, Kind
 from mmlab.kernels.book import BEGIN_CELL, END_CELL
 from mmlab.kernels.policy import kernel
 from mmlab.simulator.levels import cell_lots, cell_of, row_lots
-from mmlab.simulator.state import L3, LOG, NO_ASK, POWER, cell_at, event_at, int32_at, place_at, step_at
+from mmlab.simulator.state import L3, LOG, NO_ASK, POWER, cell_at, event_at, int32_at, place_at
 
 ORDER_CANCEL = int(Kind.CANCEL)
 
@@ -82,9 +82,9 @@ def snapshot_ended(sim: Any) -> None:
 @kernel
 def pass_rows(sim: Any, end_row: int) -> None:
     """Let the exchange take the book rows before index `end_row`."""
-    row, steps, cells = sim.x_row, sim.feed.steps, sim.x_cells
+    row, row_cells, cells = sim.x_row, sim.feed.row_cells, sim.x_cells
     while row < end_row:
-        cell = step_at(steps, row).cell
+        cell = int32_at(row_cells, row)
         row += 1
         if cell >= 0:
             c = cell_at(cells, cell)

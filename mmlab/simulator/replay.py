@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -164,10 +165,19 @@ def _address(array: Array) -> int:
     return int(array.ctypes.data)
 
 
+def _zeros(n: int, dtype: np.dtype[Any]) -> Array:
+    """Zeros fresh from the system, which cost memory and time where they are written; `np.zeros` may clear it all.
+
+    Zeros: equal runs have equal bytes, padding too.
+    """
+    return np.frombuffer(mmap.mmap(-1, n * dtype.itemsize), dtype)
+
+
 def _first_sim(tape: Tape, params: Array, delays: tuple[Array, Array]) -> tuple[Array, dict[str, Array]]:
     """A `SIM` row at the start of the feed, and the arrays it points to, which must outlive it."""
     rungs = MAX_RUNGS if params["quoting"]["model"][0] == QUOTER else max(1, int(params["quoting"]["rungs"][0]))
-    tables = {name: getattr(tape, name) for name in ("events", "book", "prints", "others", "steps", "times", "added")}
+    names = ("events", "book", "prints", "others", "row_cells", "sizes", "times", "since", "added")
+    tables = {name: getattr(tape, name) for name in names}
     width = tape.high_ticks - tape.low_ticks + 1
     kept = {
         "params": params.copy(), "state": new_state(), "wanted": records(np.zeros(2 * MAX_RUNGS + 1, TARGET)),
@@ -202,7 +212,7 @@ def _grown(out: dict[str, Array], sim: Array, first_rows: int) -> dict[str, Arra
         table, used = out.get(name), int(sim[name][0])
         needed = used + ROOM + int(pending.sum())
         if table is None or 2 * needed > table.size:
-            larger = np.zeros(max(first_rows, 4 * needed), dtype)  # zeros: equal runs have equal bytes, padding too
+            larger = _zeros(max(first_rows, 4 * needed), dtype)
             if table is not None:
                 larger[:used] = table[:used]
             table = larger
