@@ -27,9 +27,12 @@ Array = np.ndarray[Any, Any]
 NO_CELL, BEGIN_CELL, END_CELL = -1, -2, -3
 """What a row names instead of a level: nothing (or a level outside the window), a snapshot's begin, its end."""
 MAX_LOTS, LARGE = 2**31 - 1, -1
-"""Largest size kept in a tape's 4 bytes; a larger one is `LARGE` there, and has to be looked up in the feed."""
+"""Largest size of a `STEP`; a larger one is `LARGE` there, and has to be looked up in the feed."""
 BLOCK_BITS, MAX_SINCE = 3, 2**31 - 1
-"""Rows are grouped by 8 to be found by time; a row's time is kept as ns since the last block's, up to 2.1 s."""
+"""Rows are grouped by 8 to be found by time; a `STEP` has the ns since the block before, up to 2.1 s."""
+STEP = np.dtype([("cell", "i4"), ("lots", "i4"), ("since_ns", "i4")], align=True)
+"""What a row does to the levels: the cell of the level it names, the level's size after it, and when, as `read_feed`
+says."""
 PRINT = np.dtype(
     [
         ("exch_ns", "i8"),
@@ -124,7 +127,7 @@ def size_after(kind: int, before: int, lots: int) -> int:
 @kernel
 def read_feed(
     events: Array, low: int, high: int, by_order: bool, levels: Array, out: Array, prints: Array, others: Array,
-    cells: Array, sizes: Array, times: Array, since: Array,
+    steps: Array, times: Array,
 ) -> int:  # fmt: skip
     """Read a feed once: write one `BOOK` row a venue message that changed the best quotes and return their number.
 
@@ -140,18 +143,17 @@ def read_feed(
     out : BOOK[n]
     prints, others : PRINT[], i8[]
         Trades, and rows that are neither trades nor levels.
-    cells, sizes : i4[n]
-        Cell of the level each row names, and the level's size after it; the cells of asks follow those of bids.
+    steps : STEP[n]
+        What each row does to the levels; the cells of asks follow those of bids.
     times : i8[n / 8, rounded up]
-        Latest exchange time of the book's stream up to the end of each block of 8 rows.
-    since : i4[n]
-        The same up to each row, less that of the block before.
+        Latest exchange time of the book's stream up to the end of each block of 8 rows; ``STEP.since_ns`` is the same
+        up to each row, less that of the block before.
 
     Notes
     -----
-    All from `prints` on may be empty; then only `out` is written.
+    `prints`, `others`, `steps` and `times` may be empty, all four; then only `out` is written.
     """
-    n, width, full = 0, levels.shape[1], cells.size > 0
+    n, width, full = 0, levels.shape[1], steps.size > 0
     base = np.array([high, -low])
     best = np.array([width, width])  # cell of the best level, bid and ask; width: the side is empty
     usable, in_snapshot, touched, empty = True, False, False, True
@@ -161,13 +163,14 @@ def read_feed(
         e = events[i]
         kind = e.kind
         if full:
-            cells[i] = NO_CELL
-            if i & 7 == 0:
+            step = steps[i]
+            step.cell = NO_CELL
+            if i & ((1 << BLOCK_BITS) - 1) == 0:
                 block_ns = book_ns
             if is_book(kind):
                 book_ns = e.exch_ns
             times[i >> BLOCK_BITS] = book_ns
-            since[i] = min(book_ns - block_ns, MAX_SINCE) if block_ns != NO_PRICE else MAX_SINCE
+            step.since_ns = min(book_ns - block_ns, MAX_SINCE) if block_ns != NO_PRICE else MAX_SINCE
         if kind == TRADE:
             if full:
                 # at equal time the trade comes first; a trade that is heard late lies behind rows read already
@@ -185,8 +188,9 @@ def read_feed(
                 levels[s, x] = size
                 empty = False
                 if full:
-                    cells[i] = x + s * width
-                    sizes[i] = size if size <= MAX_LOTS else LARGE
+                    step = steps[i]
+                    step.cell = x + s * width
+                    step.lots = size if size <= MAX_LOTS else LARGE
                 if x <= best[s]:
                     touched = True
                     if size > 0:
@@ -204,7 +208,7 @@ def read_feed(
             if full:
                 others[n_others] = i
                 n_others += 1
-                cells[i] = BEGIN_CELL if kind == BEGIN else (END_CELL if kind == END else NO_CELL)
+                steps[i].cell = BEGIN_CELL if kind == BEGIN else (END_CELL if kind == END else NO_CELL)
             if kind == BEGIN:
                 if not empty:
                     levels[:] = 0
@@ -262,8 +266,6 @@ def book_table(events: Array) -> Array:
     low, high, _, _, by_order = survey(events)
     out = np.empty(events.size, BOOK)  # only what is written costs memory
     levels, none = np.zeros((2, high - low + 1), np.int64), np.empty(0, np.int64)
-    prints, no_cells = records(np.empty(0, PRINT)), np.empty(0, np.int32)
-    n = read_feed(
-        events, low, high, by_order, levels, records(out), prints, none, no_cells, no_cells, none, no_cells
-    )  # fmt: skip
+    prints, steps = records(np.empty(0, PRINT)), records(np.empty(0, STEP))
+    n = read_feed(events, low, high, by_order, levels, records(out), prints, none, steps, none)
     return out[:n]

@@ -144,6 +144,7 @@ def take_book(q: Any, st: Any, market: Any) -> None:
             advance_markouts(q, st, k, market.exch_ns, t_ns)
     was_valid, bid_ticks, ask_ticks = m.valid, m.bid_ticks, m.ask_ticks
     fill_market(q.instrument, st, market)
+    changed = m.bid_ticks != bid_ticks or m.ask_ticks != ask_ticks or m.valid != was_valid
     st.started, st.book_ns = 1, t_ns
     if m.valid == 0:
         lose_book(st)
@@ -152,13 +153,13 @@ def take_book(q: Any, st: Any, market: Any) -> None:
             st.valid_since_ns = t_ns
         st.silent = 0
         st.last_mid = m.mid
-        if st.account.position_lots != 0:
+        if changed and st.account.position_lots != 0:
             remark(q, st)
-        if q.watch_sizes or q.flip.mode != FLIP_OFF:
+        moved = changed or q.flip.reference == MICRO or st.flip.flips.started == 0
+        if moved and (q.watch_sizes or q.flip.mode != FLIP_OFF):
             watch_flips(q, st, t_ns)
     if q.watch_sigma:
         vol_update(st.vol, t_ns, m.mid, q.quoting.clock_ns, q.quoting.half_life_s)
-    changed = m.bid_ticks != bid_ticks or m.ask_ticks != ask_ticks or m.valid != was_valid
     if changed or q.quoting.model == QUOTER:
         st.dirty = 1
 

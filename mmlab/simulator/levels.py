@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmlab.kernels.book import BEGIN_CELL, BLOCK_BITS, LARGE, MAX_SINCE, is_book
+from mmlab.kernels.book import BEGIN_CELL, LARGE, is_book
 from mmlab.kernels.policy import kernel
-from mmlab.simulator.state import book_at, cell_at, event_at, int32_at, int64_at
+from mmlab.simulator.state import book_at, cell_at, event_at, step_at
 
 
 @kernel
@@ -25,7 +25,7 @@ def cell_of(f: Any, side: int, ticks: int) -> int:
 @kernel
 def row_lots(f: Any, row: int) -> int:
     """Size of a level after one of its rows."""
-    lots = int32_at(f.sizes, row - 1)
+    lots = step_at(f.steps, row - 1).lots
     return lots if lots != LARGE else event_at(f.events, row - 1).size_lots
 
 
@@ -48,7 +48,7 @@ def hear_rows(sim: Any, t_ns: int) -> None:
     """Take every row that is heard up to `t_ns` into the levels as we know them."""
     f = sim.feed
     while sim.row < f.n_events and event_at(f.events, sim.row).local_ns <= t_ns:
-        cell = int32_at(f.row_cells, sim.row)
+        cell = step_at(f.steps, sim.row).cell
         sim.row += 1
         if cell >= 0:
             cell_at(sim.cells, cell).row = sim.row
@@ -87,22 +87,6 @@ def pass_book_rows(sim: Any, end_row: int) -> None:
     while i < f.n_book and book_at(f.book, i).row < end_row:
         i += 1
     sim.x_book = i
-
-
-@kernel
-def rows_until(sim: Any, t_ns: int) -> int:
-    """Number of rows before the first row of the book after `t_ns` on the exchange's clock. Times never fall."""
-    f, row = sim.feed, sim.x_row
-    block, blocks = row >> BLOCK_BITS, (f.n_events >> BLOCK_BITS) + 1
-    while block < blocks and int64_at(f.times, block) <= t_ns:
-        block += 1
-    row = min(max(row, block << BLOCK_BITS), f.n_events)  # the last block may be short
-    passed_ns = t_ns - int64_at(f.times, block - 1) if block > 0 else -1
-    if not 0 <= passed_ns < MAX_SINCE:
-        return first_later_row(f, row, t_ns)
-    while row < f.n_events and int32_at(f.since, row) <= passed_ns:
-        row += 1
-    return row
 
 
 @kernel

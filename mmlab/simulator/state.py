@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mmlab.events import BOOK, DECISION, EVENT, FILL, GATE, METRIC, NEVER_NS, NO_PRICE, ORDER, TARGET
-from mmlab.kernels.book import PRINT
+from mmlab.kernels.book import PRINT, STEP
 from mmlab.kernels.decide import STATE
 from mmlab.params import PARAMS
 from mmlab.simulator.memory import one_row_at, rows_of
@@ -53,8 +53,8 @@ ANSWER = np.dtype(
 FEED_TABLES = np.dtype(
     [
         ("events", "i8"), ("n_events", "i8"), ("book", "i8"), ("n_book", "i8"), ("prints", "i8"), ("n_prints", "i8"),
-        ("others", "i8"), ("n_others", "i8"), ("row_cells", "i8"), ("sizes", "i8"), ("times", "i8"), ("since", "i8"),
-        ("added", "i8"), ("by_order", "i8"), ("low_ticks", "i8"), ("high_ticks", "i8"), ("width", "i8"),
+        ("others", "i8"), ("n_others", "i8"), ("steps", "i8"), ("times", "i8"), ("added", "i8"), ("by_order", "i8"),
+        ("low_ticks", "i8"), ("high_ticks", "i8"), ("width", "i8"),
     ], align=True,
 )  # fmt: skip
 """Addresses of a `Tape`'s tables, and its price window."""
@@ -115,7 +115,7 @@ FIRST_VALUES = {
 }  # fmt: skip
 """Values of `SIM` at the start that are not 0."""
 
-event_at, book_at, print_at = rows_of(EVENT), rows_of(BOOK), rows_of(PRINT)
+event_at, book_at, print_at, step_at = rows_of(EVENT), rows_of(BOOK), rows_of(PRINT), rows_of(STEP)
 place_at, answer_at, fill_at, order_at = rows_of(WORKING), rows_of(ANSWER), rows_of(FILL), rows_of(ORDER)
 decision_at, target_at, gate_at, metric_at = rows_of(DECISION), rows_of(TARGET), rows_of(GATE), rows_of(METRIC)
 cell_at = rows_of(CELL)

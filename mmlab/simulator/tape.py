@@ -25,6 +25,7 @@ from mmlab.kernels.book import (
     LARGE,
     MAX_LOTS,
     PRINT,
+    STEP,
     frozen,
     read_feed,
     survey,
@@ -50,13 +51,11 @@ class Tape:
         The trades.
     others : ndarray of int64
         Rows that are neither trades nor levels: GAP, snapshots, FUNDING, MARK.
-    row_cells, sizes : ndarray of int32, shape (n,)
-        Cell of the level a row names, and the level's size after it. Cells: bids counted down from `high_ticks`, then
-        asks up from `low_ticks`; negative where the row names no level (`mmlab.kernels.book`).
+    steps : ndarray of STEP, shape (n,)
+        What each row does to the levels. A cell: bids counted down from `high_ticks`, then asks up from `low_ticks`;
+        negative where the row names no level (`mmlab.kernels.book`).
     times : ndarray of int64
         Latest exchange time of the book's stream up to the end of each block of 8 rows.
-    since : ndarray of int32, shape (n,)
-        The same up to each row, less that of the block before.
     added : ndarray of int32, shape (n,) or (0,)
         Order-by-order feeds: for each CANCEL and EXECUTE row the row of the order's ADD, plus 1 (0: unknown).
     low_ticks, high_ticks : int
@@ -69,10 +68,8 @@ class Tape:
     book: Array
     prints: Array
     others: Array
-    row_cells: Array
-    sizes: Array
+    steps: Array
     times: Array
-    since: Array
     added: Array
     low_ticks: int
     high_ticks: int
@@ -145,14 +142,14 @@ def build_tape(events: Array) -> Tape:
     prints, others = np.empty(n_prints, PRINT), np.empty(n_others, np.int64)
     book = np.empty(events.size, BOOK)  # only the part that is written costs memory
     levels = np.zeros((2, high - low + 1), np.int64)
-    row_cells, sizes, since = np.empty((3, events.size), np.int32)
+    steps = np.empty(events.size, STEP)
     times = np.empty((events.size >> BLOCK_BITS) + 1, np.int64)
     n = read_feed(
-        events, low, high, by_order, levels, records(book), records(prints), others, row_cells, sizes, times, since
+        events, low, high, by_order, levels, records(book), records(prints), others, records(steps), times
     )  # fmt: skip
-    if by_order and (sizes[row_cells >= 0] == LARGE).any():
+    if by_order and (steps["lots"][steps["cell"] >= 0] == LARGE).any():
         raise FeedError(
             f"a level of an order-by-order feed holds more than {MAX_LOTS} lots: import it with a larger lot"
         )
     added = _added(events) if by_order else np.zeros(0, np.int32)
-    return Tape(events, book[:n], prints, others, row_cells, sizes, times, since, added, low, high, by_order)
+    return Tape(events, book[:n], prints, others, steps, times, added, low, high, by_order)
