@@ -165,9 +165,12 @@ def _check(tape: Tape, instrument: Instrument, params: Array, queue: str, expone
 def _zeros(n: int, dtype: np.dtype[Any]) -> Array:
     """Zeros fresh from the system, which cost memory and time where they are written; `np.zeros` may clear it all.
 
-    Zeros: equal runs have equal bytes, padding too.
+    Zeros: equal runs have equal bytes, padding too. Large pages: a first write to a page costs more than to clear it.
     """
-    return np.frombuffer(mmap.mmap(-1, n * dtype.itemsize), dtype)
+    area = mmap.mmap(-1, n * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        area.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(area, dtype)
 
 
 def _first_sim(tape: Tape, params: Array, delays: tuple[Array, Array]) -> tuple[Array, dict[str, Array]]:
