@@ -24,14 +24,15 @@ ADD, CANCEL, EXECUTE = int(Kind.ADD), int(Kind.CANCEL), int(Kind.EXECUTE)
 MARK, FUNDING = int(Kind.MARK), int(Kind.FUNDING)
 Array = np.ndarray[Any, Any]
 
-STEP = np.dtype([("cell", "i4"), ("lots", "i4")], align=True)
-"""What a row does to the levels, in 8 bytes: the cell of the level it names, and the level's size after it."""
 NO_CELL, BEGIN_CELL, END_CELL = -1, -2, -3
 """What a row names instead of a level: nothing (or a level outside the window), a snapshot's begin, its end."""
 MAX_LOTS, LARGE = 2**31 - 1, -1
 """Largest size of a `STEP`; a larger one is `LARGE` there, and has to be looked up in the feed."""
-BLOCK_BITS = 3
-"""Rows are grouped by 8 to be found by time."""
+BLOCK_BITS, MAX_SINCE = 3, 2**31 - 1
+"""Rows are grouped by 8 to be found by time; a `STEP` has the ns since the block before, up to 2.1 s."""
+STEP = np.dtype([("cell", "i4"), ("lots", "i4"), ("since_ns", "i4")], align=True)
+"""What a row does to the levels: the cell of the level it names, the level's size after it, and when, as `read_feed`
+says."""
 PRINT = np.dtype(
     [
         ("exch_ns", "i8"),
@@ -145,7 +146,8 @@ def read_feed(
     steps : STEP[n]
         What each row does to the levels; the cells of asks follow those of bids.
     times : i8[n / 8, rounded up]
-        Latest exchange time of the book's stream up to the end of each block of 8 rows.
+        Latest exchange time of the book's stream up to the end of each block of 8 rows; ``STEP.since_ns`` is the same
+        up to each row, less that of the block before.
 
     Notes
     -----
@@ -155,16 +157,20 @@ def read_feed(
     base = np.array([high, -low])
     best = np.array([width, width])  # cell of the best level, bid and ask; width: the side is empty
     usable, in_snapshot, touched, empty = True, False, False, True
-    n_prints, n_others, end_row, book_ns = 0, 0, 0, NO_PRICE
+    n_prints, n_others, end_row, book_ns, block_ns = 0, 0, 0, NO_PRICE, NO_PRICE
     bid, ask, bid_lots, ask_lots, valid = NO_PRICE, NO_PRICE, 0, 0, 0
     for i in range(events.size):
         e = events[i]
         kind = e.kind
         if full:
-            steps[i].cell = NO_CELL
+            step = steps[i]
+            step.cell = NO_CELL
+            if i & ((1 << BLOCK_BITS) - 1) == 0:
+                block_ns = book_ns
             if is_book(kind):
                 book_ns = e.exch_ns
             times[i >> BLOCK_BITS] = book_ns
+            step.since_ns = min(book_ns - block_ns, MAX_SINCE) if block_ns != NO_PRICE else MAX_SINCE
         if kind == TRADE:
             if full:
                 # at equal time the trade comes first; a trade that is heard late lies behind rows read already

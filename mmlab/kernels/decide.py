@@ -35,6 +35,7 @@ from mmlab.kernels.observe import (
     on_orders,
     on_timer,
     on_trade,
+    take_time,
 )
 from mmlab.kernels.policy import kernel
 from mmlab.kernels.quoting import floor_and_cap, model_quotes, part
@@ -122,7 +123,7 @@ def side_off(q: Any, st: Any, k: int, halted: int, t_ns: int) -> bool:
 
 
 @kernel
-def raw_quotes(q: Any, st: Any, t_ns: int, quoter: Any, p: Array) -> int:
+def raw_quotes(q: Any, st: Any, t_ns: int, quoter: Any) -> int:
     """The model's or the user's quotes, with floor and cap; returns their number."""
     if q.quoting.model == QUOTER:
         refresh_metric(q, st, t_ns)
@@ -162,12 +163,12 @@ def next_deadline(p: Array, s: Array) -> int:
 
 
 @kernel
-def quote_sides(q: Any, st: Any, t_ns: int, halted: int, out: Array, quoter: Any, p: Array) -> int:
+def quote_sides(q: Any, st: Any, t_ns: int, halted: int, out: Array, quoter: Any) -> int:
     """Write both sides' targets; return their number."""
     sides = 0
     for k in range(2):
         sides |= 0 if side_off(q, st, k, halted, t_ns) else 1 << k
-    n_quotes = raw_quotes(q, st, t_ns, quoter, p) if sides else 0
+    n_quotes = raw_quotes(q, st, t_ns, quoter) if sides else 0
     n = 0
     for k in range(2):
         n = side_targets(q, st, k, t_ns, n_quotes, (sides >> k) & 1, n, out)
@@ -181,8 +182,13 @@ def decide(p: Array, s: Array, local_ns: int, out: Array, quoter: Any) -> int:
     `out` takes up to ``2*MAX_RUNGS + 1`` `TARGET` rows: bids, then asks, best first; an age exit comes last, with rung
     -1 and IOC | REDUCE_ONLY, in the one decision that sends it.
     """
-    q, st = p[0], s[0]
-    on_timer(p, s, local_ns)
+    return decide_now(p[0], s[0], local_ns, out, quoter)
+
+
+@kernel
+def decide_now(q: Any, st: Any, local_ns: int, out: Array, quoter: Any) -> int:
+    """`decide` on records."""
+    take_time(q, st, local_ns)
     st.dirty = 0
     if local_ns >= q.quoting.start_ns:  # before, there is nothing to halt
         kill_check(q, st, local_ns)
@@ -193,12 +199,12 @@ def decide(p: Array, s: Array, local_ns: int, out: Array, quoter: Any) -> int:
         log_gate(st.gates, local_ns, S_LADDER, action, 0, ratio, math.nan, moved, float(st.ladder.level), 0)
     halted = global_reasons(q, st, local_ns)
     exit_lots = exit_step(q, st, local_ns, halted)
-    n = quote_sides(q, st, local_ns, halted, out, quoter, p)
+    n = quote_sides(q, st, local_ns, halted, out, quoter)
     if st.refused and count_refusals(q, st, local_ns):  # a halt acts in the decision that finds its cause
         st.blocked = release_world(q, st, local_ns)
-        n = quote_sides(q, st, local_ns, halted | st.blocked, out, quoter, p)
+        n = quote_sides(q, st, local_ns, halted | st.blocked, out, quoter)
     remember(st, out, n)
     if exit_lots > 0:
-        n = exit_target(p, s, exit_lots, out, n)
+        n = exit_target(q, st, exit_lots, out, n)
     st.deadline_ns = work_out_deadline(q, st, local_ns)
     return n

@@ -138,7 +138,12 @@ def wants_depth(s: Array) -> int:
 
     Depth is the visible lots within `slippage_ticks` of that side's best price, less our own.
     """
-    st = s[0]
+    return depth_side(s[0])
+
+
+@kernel
+def depth_side(st: Any) -> int:
+    """`wants_depth` on a record."""
     if st.exit.phase != CLEARING:
         return 0
     return 1 if st.account.position_lots > 0 else -1  # an exit reduces the position, whatever counts as inventory
@@ -147,20 +152,32 @@ def wants_depth(s: Array) -> int:
 @kernel
 def set_depth(s: Array, lots: int) -> None:
     """Answer to `wants_depth`."""
-    s[0].exit.depth_lots, s[0].exit.depth_known = lots, 1
+    take_depth(s[0], lots)
+
+
+@kernel
+def take_depth(st: Any, lots: int) -> None:
+    """`set_depth` on a record."""
+    st.exit.depth_lots, st.exit.depth_known = lots, 1
 
 
 @kernel
 def slippage_ticks(p: Array, s: Array) -> int:
     """How far from the best price the exit may trade, in ticks."""
-    x = p[0].age_exit
-    return int(distance_ticks(x.slippage_ticks, x.slippage_bps, s[0].mid_ticks))
+    return ticks_to_slip(p[0], s[0])
 
 
 @kernel
-def exit_target(p: Array, s: Array, lots: int, out: Array, n: int) -> int:
+def ticks_to_slip(q: Any, st: Any) -> int:
+    """`slippage_ticks` on records."""
+    x = q.age_exit
+    return int(distance_ticks(x.slippage_ticks, x.slippage_bps, st.mid_ticks))
+
+
+@kernel
+def exit_target(q: Any, st: Any, lots: int, out: Array, n: int) -> int:
     """Append the exit: a reduce-only IOC."""
-    row, side = out[n], -1 if s[0].account.position_lots > 0 else 1
+    row, side = out[n], -1 if st.account.position_lots > 0 else 1
     row.side, row.rung, row.flags = side, -1, IOC | REDUCE_ONLY
-    row.price_ticks, row.size_lots = exit_limit_ticks(p[0], s[0], side), lots
+    row.price_ticks, row.size_lots = exit_limit_ticks(q, st, side), lots
     return n + 1

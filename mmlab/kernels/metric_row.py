@@ -63,5 +63,11 @@ def refresh_metric(q: Any, st: Any, t_ns: int) -> None:
 @kernel
 def metrics_row(p: Array, s: Array, local_ns: int, out: Any) -> None:
     """Fill in a `METRIC` record, except messages, quoting_* and at_touch_*, which only the driver knows."""
-    clock(p[0], s[0], local_ns)
-    write_metric(p[0], s[0], local_ns, out)
+    take_metric(p[0], s[0], local_ns, out)
+
+
+@kernel
+def take_metric(q: Any, st: Any, local_ns: int, out: Any) -> None:
+    """`metrics_row` on records."""
+    clock(q, st, local_ns)
+    write_metric(q, st, local_ns, out)

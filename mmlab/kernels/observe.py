@@ -1,7 +1,8 @@
 """What the decision kernel learns: books, trades, marks, funding, our own fills and orders, and the passing of time.
 
 Every function takes what has become known on the local clock, in its order, and sets ``dirty`` when a decision may come
-out differently.
+out differently. Each ``on_*`` is the door to a function on records, which the replay loop calls: an array argument
+costs a compiled function two reference counts, a record none.
 """
 
 from __future__ import annotations
@@ -131,13 +132,19 @@ def advance_markouts(q: Any, st: Any, k: int, exch_ns: int, t_ns: int) -> None:
 @kernel
 def on_book(p: Array, s: Array, market: Any) -> None:
     """Take the best quotes after a venue message (integer columns of a `MARKET` record; valid = 0: unusable)."""
-    q, st = p[0], s[0]
+    take_book(p[0], s[0], market)
+
+
+@kernel
+def take_book(q: Any, st: Any, market: Any) -> None:
+    """`on_book` on records."""
     m, t_ns = st.market, market.local_ns
     for k in range(2):
         if st.side[k].markout.pending > 0 or st.side[k].markout.in_gap:
             advance_markouts(q, st, k, market.exch_ns, t_ns)
     was_valid, bid_ticks, ask_ticks = m.valid, m.bid_ticks, m.ask_ticks
     fill_market(q.instrument, st, market)
+    changed = m.bid_ticks != bid_ticks or m.ask_ticks != ask_ticks or m.valid != was_valid
     st.started, st.book_ns = 1, t_ns
     if m.valid == 0:
         lose_book(st)
@@ -146,13 +153,13 @@ def on_book(p: Array, s: Array, market: Any) -> None:
             st.valid_since_ns = t_ns
         st.silent = 0
         st.last_mid = m.mid
-        if st.account.position_lots != 0:
+        if changed and st.account.position_lots != 0:
             remark(q, st)
-        if q.watch_sizes or q.flip.mode != FLIP_OFF:
+        moved = changed or q.flip.reference == MICRO or st.flip.flips.started == 0
+        if moved and (q.watch_sizes or q.flip.mode != FLIP_OFF):
             watch_flips(q, st, t_ns)
     if q.watch_sigma:
         vol_update(st.vol, t_ns, m.mid, q.quoting.clock_ns, q.quoting.half_life_s)
-    changed = m.bid_ticks != bid_ticks or m.ask_ticks != ask_ticks or m.valid != was_valid
     if changed or q.quoting.model == QUOTER:
         st.dirty = 1
 
@@ -169,9 +176,14 @@ def on_alive(s: Array, local_ns: int) -> None:
 @kernel
 def on_trade(p: Array, s: Array, exch_ns: int, local_ns: int, side: int, price_ticks: int, size_lots: int) -> None:
     """Somebody traded."""
-    st = s[0]
-    st.market_volume += size_lots * p[0].instrument.lot_size
-    if p[0].quoting.model == QUOTER:
+    take_trade(p[0], s[0], size_lots)
+
+
+@kernel
+def take_trade(q: Any, st: Any, size_lots: int) -> None:
+    """`on_trade` on records."""
+    st.market_volume += size_lots * q.instrument.lot_size
+    if q.quoting.model == QUOTER:
         st.dirty = 1
 
 
@@ -213,7 +225,12 @@ def quote_fill(q: Any, st: Any, k: int, fill: Any, price: float) -> None:
 @kernel
 def on_fill(p: Array, s: Array, fill: Any) -> None:
     """We traded (a `FILL` record; rung -1 is the age exit)."""
-    q, st = p[0], s[0]
+    take_fill(p[0], s[0], fill)
+
+
+@kernel
+def take_fill(q: Any, st: Any, fill: Any) -> None:
+    """`on_fill` on records."""
     i, a, t_ns = q.instrument, st.account, fill.local_ns
     inverse, price = i.inverse != 0, fill.price_ticks * i.tick_size
     k = 0 if fill.side > 0 else 1
@@ -251,8 +268,16 @@ def on_orders(
     Lots resting or in flight a side (worst case), orders not terminal, messages sent so far, and whether an age exit
     is not terminal yet.
     """
-    st = s[0]
-    clock(p[0], st, local_ns)
+    take_orders(p[0], s[0], local_ns, working_bid_lots, working_ask_lots, live_orders, messages, exit_live)
+
+
+@kernel
+def take_orders(
+    q: Any, st: Any, local_ns: int, working_bid_lots: int, working_ask_lots: int, live_orders: int, messages: int,
+    exit_live: int,
+) -> None:  # fmt: skip
+    """`on_orders` on records."""
+    clock(q, st, local_ns)
     st.side[0].working_lots, st.side[1].working_lots = working_bid_lots, working_ask_lots
     st.live_orders, st.messages, st.exit_live = live_orders, messages, exit_live
     if exit_live:
@@ -263,6 +288,12 @@ def on_orders(
 @kernel
 def on_timer(p: Array, s: Array, local_ns: int) -> None:
     """Time has passed, and every event up to `local_ns` has been taken."""
-    clock(p[0], s[0], local_ns)
-    if p[0].watch_sigma:
-        vol_timer(s[0].vol, local_ns, p[0].quoting.clock_ns, p[0].quoting.half_life_s)
+    take_time(p[0], s[0], local_ns)
+
+
+@kernel
+def take_time(q: Any, st: Any, local_ns: int) -> None:
+    """`on_timer` on records."""
+    clock(q, st, local_ns)
+    if q.watch_sigma:
+        vol_timer(st.vol, local_ns, q.quoting.clock_ns, q.quoting.half_life_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmlab.events import NEVER_NS, NO_PRICE, OrderReason, OrderState
-from mmlab.kernels.decide import on_fill, on_orders
+from mmlab.kernels.observe import take_fill, take_orders
 from mmlab.kernels.policy import kernel
 from mmlab.simulator.state import (
     ACCEPTED,
@@ -15,7 +15,6 @@ from mmlab.simulator.state import (
     NO_ASK,
     REFUSED,
     REJECTED,
-    Array,
     answer_at,
     fill_at,
     order_at,
@@ -108,7 +107,7 @@ def next_answer(sim: Any) -> int:
 
 
 @kernel
-def hear_all(p: Array, s: Array, sim: Any, t_ns: int) -> None:
+def hear_all(q: Any, st: Any, sim: Any, t_ns: int) -> None:
     """Take every answer that is heard up to `t_ns`; fills go to the decision kernel."""
     side = next_answer(sim)
     while side >= 0 and sim.answer_ns <= t_ns:
@@ -116,7 +115,7 @@ def hear_all(p: Array, s: Array, sim: Any, t_ns: int) -> None:
         sim.head[side] += 1
         hear(sim, a)
         if a.kind == FILLED:
-            on_fill(p, s, fill_at(sim.out.fills, a.fill_row))
+            take_fill(q, st, fill_at(sim.out.fills, a.fill_row))
         side = next_answer(sim)
 
 
@@ -128,9 +127,9 @@ def working_lots(w: Any) -> int:
 
 
 @kernel
-def orders_changed(p: Array, s: Array, sim: Any, t_ns: int) -> None:
+def orders_changed(q: Any, st: Any, sim: Any, t_ns: int) -> None:
     """Tell the decision kernel what is working, and note at which prices we are shown."""
-    count_uptime(s, sim, t_ns)
+    count_uptime(st, sim, t_ns)
     sim.working_lots[0], sim.working_lots[1] = 0, 0
     sim.shown_ticks[0], sim.shown_ticks[1] = NO_PRICE, NO_ASK
     live, exit_live = 0, 0
@@ -146,8 +145,8 @@ def orders_changed(p: Array, s: Array, sim: Any, t_ns: int) -> None:
         sim.working_lots[i] += working_lots(w)
         if w.state != S_SENT and w.side * w.price_ticks > w.side * sim.shown_ticks[i]:
             sim.shown_ticks[i] = w.price_ticks
-    find_touching(s, sim)
-    on_orders(p, s, t_ns, sim.working_lots[0], sim.working_lots[1], live, sim.messages, exit_live)
+    find_touching(st, sim)
+    take_orders(q, st, t_ns, sim.working_lots[0], sim.working_lots[1], live, sim.messages, exit_live)
 
 
 @kernel

@@ -7,7 +7,7 @@ from typing import Any
 from mmlab.kernels.flip_gate import flip_extra_ticks
 from mmlab.kernels.policy import kernel
 from mmlab.kernels.volatility import vol_sigma
-from mmlab.simulator.state import Array, decision_at, gate_at, target_at
+from mmlab.simulator.state import decision_at, gate_at, target_at
 
 
 @kernel
@@ -20,11 +20,11 @@ def same_target(a: Any, b: Any) -> bool:
 
 
 @kernel
-def same_outcome(s: Array, sim: Any, n: int) -> bool:
+def same_outcome(st: Any, sim: Any, n: int) -> bool:
     """Whether targets and reasons are those of the decision written last."""
     if sim.decisions == 0 or n != sim.last_targets:
         return False
-    if s[0].side[0].reasons != sim.reasons[0] or s[0].side[1].reasons != sim.reasons[1]:
+    if st.side[0].reasons != sim.reasons[0] or st.side[1].reasons != sim.reasons[1]:
         return False
     for j in range(n):  # noqa: SIM110  # kernels have no generators
         if not same_target(target_at(sim.wanted, j), target_at(sim.out.targets, sim.targets - n + j)):
@@ -33,11 +33,11 @@ def same_outcome(s: Array, sim: Any, n: int) -> bool:
 
 
 @kernel
-def log_decision(p: Array, s: Array, sim: Any, n: int, t_ns: int) -> None:
+def log_decision(q: Any, st: Any, sim: Any, n: int, t_ns: int) -> None:
     """Write a `DECISION` row and its targets, if the outcome differs from the one before."""
-    if same_outcome(s, sim, n):
+    if same_outcome(st, sim, n):
         return
-    st, r = s[0], decision_at(sim.out.decisions, sim.decisions)
+    r = decision_at(sim.out.decisions, sim.decisions)
     sim.decisions += 1
     m = st.market
     r.local_ns, r.bid_ticks, r.ask_ticks, r.bid_lots, r.ask_lots = (
@@ -47,9 +47,9 @@ def log_decision(p: Array, s: Array, sim: Any, n: int, t_ns: int) -> None:
         m.bid_lots,
         m.ask_lots,
     )
-    r.mid, r.sigma = m.mid, vol_sigma(st.vol, p[0].quoting.sigma_floor)
+    r.mid, r.sigma = m.mid, vol_sigma(st.vol, q.quoting.sigma_floor)
     r.position_lots, r.level = st.account.position_lots, st.ladder.level
-    r.flip_extra_ticks = flip_extra_ticks(p[0].flip, st.flip, t_ns)
+    r.flip_extra_ticks = flip_extra_ticks(q.flip, st.flip, t_ns)
     r.bid_reasons, r.ask_reasons = st.side[0].reasons, st.side[1].reasons
     r.first_target, r.targets = sim.targets, n
     sim.reasons[0], sim.reasons[1], sim.last_targets = st.side[0].reasons, st.side[1].reasons, n
@@ -60,9 +60,9 @@ def log_decision(p: Array, s: Array, sim: Any, n: int, t_ns: int) -> None:
 
 
 @kernel
-def drain_gates(s: Array, sim: Any) -> None:
+def drain_gates(st: Any, sim: Any) -> None:
     """Move the triggers out of the decision kernel's log."""
-    log = s[0].gates
+    log = st.gates
     for j in range(log.n):
         a, b = log.rows[j], gate_at(sim.out.gates, sim.gates)
         b.local_ns, b.switch, b.action, b.side, b.value = a.local_ns, a.switch, a.action, a.side, a.value

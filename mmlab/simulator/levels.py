@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmlab.kernels.book import BEGIN_CELL, BLOCK_BITS, LARGE, is_book
+from mmlab.kernels.book import BEGIN_CELL, LARGE, is_book
 from mmlab.kernels.policy import kernel
-from mmlab.simulator.state import book_at, cell_at, event_at, int64_at, step_at
+from mmlab.simulator.state import book_at, cell_at, event_at, step_at
 
 
 @kernel
@@ -90,13 +90,8 @@ def pass_book_rows(sim: Any, end_row: int) -> None:
 
 
 @kernel
-def rows_until(sim: Any, t_ns: int) -> int:
-    """Number of rows before the first row of the book after `t_ns` on the exchange's clock. Times never fall."""
-    f, row = sim.feed, sim.x_row
-    block, blocks = row >> BLOCK_BITS, (f.n_events >> BLOCK_BITS) + 1
-    while block < blocks and int64_at(f.times, block) <= t_ns:
-        block += 1
-    row = min(max(row, block << BLOCK_BITS), f.n_events)  # the last block may be short
+def first_later_row(f: Any, row: int, t_ns: int) -> int:
+    """First row of the book at or after `row` that is later than `t_ns` on the exchange's clock."""
     while row < f.n_events:
         e = event_at(f.events, row)
         if e.exch_ns > t_ns and is_book(e.kind):

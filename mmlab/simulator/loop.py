@@ -11,18 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from mmlab.events import NEVER_NS, Kind
-from mmlab.kernels.decide import (
-    decide,
-    next_deadline,
-    on_alive,
-    on_book,
-    on_funding,
-    on_mark,
-    on_trade,
-    set_depth,
-    slippage_ticks,
-    wants_depth,
-)
+from mmlab.kernels.decide import decide_now, on_alive, on_funding, on_mark
+from mmlab.kernels.exit_step import depth_side, take_depth, ticks_to_slip
+from mmlab.kernels.observe import take_book, take_trade
 from mmlab.kernels.policy import kernel
 from mmlab.simulator.answers import end_orders, hear_all, orders_changed
 from mmlab.simulator.journal import drain_gates, log_decision
@@ -51,44 +42,44 @@ def hear_other(p: Array, s: Array, sim: Any, row: int) -> None:
 
 
 @kernel
-def hear_book(p: Array, s: Array, sim: Any, b: Any) -> None:
+def hear_book(q: Any, st: Any, sim: Any, b: Any) -> None:
     """The best quotes have changed."""
-    moved = b.valid != s[0].market.valid
+    moved = b.valid != st.market.valid
     for i in range(2):
         moved |= touching(sim, b, i) != sim.touching[i]
     if moved:
-        count_uptime(s, sim, b.local_ns)
-    on_book(p, s, b)
+        count_uptime(st, sim, b.local_ns)
+    take_book(q, st, b)
     if moved:
-        find_touching(s, sim)
+        find_touching(st, sim)
 
 
 @kernel
-def look_deep(p: Array, s: Array, sim: Any, side: int, t_ns: int) -> None:
+def look_deep(q: Any, st: Any, sim: Any, side: int, t_ns: int) -> None:
     """Answer the decision kernel's question for the visible size near the best price, as heard by now."""
-    f, m = sim.feed, s[0].market
+    f, m = sim.feed, st.market
     hear_rows(sim, t_ns)
     best_ticks, lots = m.bid_ticks if side > 0 else m.ask_ticks, 0
-    for i in range(slippage_ticks(p, s) + 1):
+    for i in range(ticks_to_slip(q, st) + 1):
         lots += level_lots(f, sim.cells, side, best_ticks - side * i, sim.begin)
-    set_depth(s, lots)
+    take_depth(st, lots)
 
 
 @kernel
-def act(p: Array, s: Array, sim: Any, targets: Array, quoter: Any, t_ns: int, record: bool) -> None:
+def act(q: Any, s: Array, st: Any, sim: Any, targets: Array, quoter: Any, t_ns: int, record: bool) -> None:
     """Decide, and send what follows."""
-    if p[0].kill.stale and t_ns - s[0].book_ns > p[0].kill.stale_ns:
+    if q.kill.stale and t_ns - st.book_ns > q.kill.stale_ns:
         on_alive(s, message_heard_ns(sim.feed, t_ns))
-    side = wants_depth(s)
-    if side != 0 and s[0].market.valid:
-        look_deep(p, s, sim, side, t_ns)
-    n = decide(p, s, t_ns, targets, quoter)
+    side = depth_side(st)
+    if side != 0 and st.market.valid:
+        look_deep(q, st, sim, side, t_ns)
+    n = decide_now(q, st, t_ns, targets, quoter)
     sim.decides += 1
     sim.decided_ns = t_ns
     if record:
-        log_decision(p, s, sim, n, t_ns)
-    if plan(p[0], sim, n, t_ns):
-        orders_changed(p, s, sim, t_ns)
+        log_decision(q, st, sim, n, t_ns)
+    if plan(q, sim, n, t_ns):
+        orders_changed(q, st, sim, t_ns)
 
 
 @kernel
@@ -125,9 +116,9 @@ def heard_other_ns(sim: Any) -> int:
 
 
 @kernel
-def is_due(p: Array, s: Array, sim: Any, step_ns: int, t_ns: int) -> bool:
+def is_due(st: Any, sim: Any, step_ns: int, t_ns: int) -> bool:
     """Whether to decide at this instant: something changed or a deadline is over, once at a time, and on the grid."""
-    due = (s[0].dirty != 0 or next_deadline(p, s) <= t_ns) and sim.decided_ns < t_ns
+    due = (st.dirty != 0 or st.deadline_ns <= t_ns) and sim.decided_ns < t_ns
     if step_ns == 0:
         return due
     if sim.grid_ns == NEVER_NS and due:
@@ -141,12 +132,12 @@ def is_due(p: Array, s: Array, sim: Any, step_ns: int, t_ns: int) -> bool:
 
 
 @kernel
-def next_timer_ns(p: Array, s: Array, sim: Any, step_ns: int) -> int:
+def next_timer_ns(st: Any, sim: Any, step_ns: int) -> int:
     """When to decide next if nothing happens before: at the deadline, or at the next point of the grid if it is due."""
-    deadline_ns = max(next_deadline(p, s), sim.decided_ns + 1)
+    deadline_ns = max(st.deadline_ns, sim.decided_ns + 1)
     if step_ns == 0 or sim.grid_ns == NEVER_NS:
         return deadline_ns
-    if s[0].dirty or deadline_ns <= sim.grid_ns:
+    if st.dirty or deadline_ns <= sim.grid_ns:
         return sim.grid_ns
     if deadline_ns == NEVER_NS:
         return NEVER_NS
@@ -158,29 +149,28 @@ def run_replay(sims: Array, targets: Array, quoter: Any, record: bool) -> int:
     """Replay until the feed ends (DONE), or until a table must grow (GROW; then it is called again)."""
     sim = sims[0]
     p, s = params_at(sim.params), state_at(sim.state)
-    q, step_ns = p[0], p[0].execution.step_ns
+    q, st, step_ns = p[0], s[0], p[0].execution.step_ns
     print_ns, book_ns, other_ns = heard_print_ns(sim), heard_book_ns(sim), heard_other_ns(sim)
     written = True
     while True:
         if written and not has_room(sim):
             return GROW
         written = False
-        timer_ns = next_timer_ns(p, s, sim, step_ns)
+        timer_ns = next_timer_ns(st, sim, step_ns)
         t_ns = min(print_ns, book_ns, other_ns, timer_ns, sim.answer_ns, sim.end_ns + 1)
         if sim.x_due_ns <= t_ns:
             t_ns = advance(q, sim, t_ns)
             if t_ns < 0:
                 return GROW
         if t_ns > sim.metric_ns:
-            write_metrics(p, s, sim)
+            write_metrics(q, st, sim)
             written = True
             continue
         if t_ns > sim.end_ns:
-            return finish(p, s, sim)
+            return finish(q, st, sim)
         while print_ns == t_ns:
             trade = print_at(sim.feed.prints, sim.print)
-            aggressor = 1 if trade.signed_lots > 0 else -1
-            on_trade(p, s, trade.exch_ns, t_ns, aggressor, trade.price_ticks, abs(trade.signed_lots))
+            take_trade(q, st, abs(trade.signed_lots))
             sim.print += 1
             print_ns = heard_print_ns(sim)
         while other_ns == t_ns:
@@ -188,26 +178,26 @@ def run_replay(sims: Array, targets: Array, quoter: Any, record: bool) -> int:
             sim.other += 1
             other_ns = heard_other_ns(sim)
         while book_ns == t_ns:
-            hear_book(p, s, sim, book_at(sim.feed.book, sim.book))
+            hear_book(q, st, sim, book_at(sim.feed.book, sim.book))
             sim.book += 1
             book_ns = heard_book_ns(sim)
         if sim.answer_ns == t_ns:
-            hear_all(p, s, sim, t_ns)
-            orders_changed(p, s, sim, t_ns)
+            hear_all(q, st, sim, t_ns)
+            orders_changed(q, st, sim, t_ns)
             written = True
-        if is_due(p, s, sim, step_ns, t_ns):
-            act(p, s, sim, targets, quoter, t_ns, record)
+        if is_due(st, sim, step_ns, t_ns):
+            act(q, s, st, sim, targets, quoter, t_ns, record)
             written = True
-        if s[0].gates.n > 0:
-            drain_gates(s, sim)
+        if st.gates.n > 0:
+            drain_gates(st, sim)
             written = True
 
 
 @kernel
-def finish(p: Array, s: Array, sim: Any) -> int:
+def finish(q: Any, st: Any, sim: Any) -> int:
     """The feed has ended: hear what is on its way, and cancel what still works."""
-    count_uptime(s, sim, sim.end_ns)
-    hear_all(p, s, sim, NEVER_NS - 1)
+    count_uptime(st, sim, sim.end_ns)
+    hear_all(q, st, sim, NEVER_NS - 1)
     end_orders(sim, sim.end_ns)
-    drain_gates(s, sim)
+    drain_gates(st, sim)
     return DONE

@@ -2,7 +2,8 @@
 
 An array argument costs a compiled function two atomic reference counts, at each call, and the loop's functions would
 pass a dozen of them: half of its time. A table's address in the `SIM` record costs nothing. The driver owns the arrays
-and outlives the call.
+and outlives the call. Compiled code checks no index; interpreted (``NUMBA_DISABLE_JIT=1``) every row is checked against
+the table's end.
 """
 
 from __future__ import annotations
@@ -23,9 +24,24 @@ Intrinsic = Any
 """What Numba makes of a function that writes LLVM code; its typing knows nothing of the compiled call."""
 
 
-def _view(address: int, dtype: np.dtype[Any]) -> Array:
-    """One row of foreign memory, for interpreted mode."""
-    buffer: Any = (ctypes.c_char * dtype.itemsize).from_address(int(address))
+_BYTES: dict[int, int] = {}
+"""Interpreted mode: sizes of tables by address."""
+
+
+def address_of(table: Array) -> int:
+    """Where a table begins; the caller keeps it alive."""
+    address = int(table.ctypes.data)
+    if INTERPRETED:
+        _BYTES[address] = table.nbytes
+    return address
+
+
+def _view(address: int, index: int, dtype: np.dtype[Any]) -> Array:
+    """One row of a table, for interpreted mode."""
+    address, begin = int(address), int(index) * dtype.itemsize
+    if not 0 <= begin <= _BYTES[address] - dtype.itemsize:
+        raise IndexError(f"row {index} of a table of {_BYTES[address] // dtype.itemsize} rows")
+    buffer: Any = (ctypes.c_char * dtype.itemsize).from_address(address + begin)
     array: Array = np.frombuffer(buffer, dtype)
     return array.view(np.recarray) if dtype.names else array
 
@@ -33,7 +49,7 @@ def _view(address: int, dtype: np.dtype[Any]) -> Array:
 def rows_of(dtype: np.dtype[Any]) -> Callable[[int, int], Any]:
     """``at(address, index)``: a row of a table of records, or a value of a table of numbers."""
     if INTERPRETED:
-        return lambda address, index: _view(int(address) + int(index) * dtype.itemsize, dtype)[0]
+        return lambda address, index: _view(address, index, dtype)[0]
     element: Any = numba.from_dtype(dtype)
     is_record = dtype.names is not None
     result = element if is_record else types.int64
@@ -57,7 +73,7 @@ def rows_of(dtype: np.dtype[Any]) -> Callable[[int, int], Any]:
 def one_row_at(dtype: np.dtype[Any]) -> Callable[[int], Any]:
     """``row(address)``: a table of one record as an array that is not reference-counted."""
     if INTERPRETED:
-        return lambda address: _view(address, dtype)
+        return lambda address: _view(address, 0, dtype)
     array_type: Any = types.Array(numba.from_dtype(dtype), 1, "C")
     tools: Any = cgutils
 

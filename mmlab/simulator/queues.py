@@ -19,10 +19,10 @@ import math
 from typing import Any
 
 from mmlab.events import NO_PRICE, Kind
-from mmlab.kernels.book import BEGIN_CELL, END_CELL
+from mmlab.kernels.book import BEGIN_CELL, BLOCK_BITS, END_CELL, MAX_SINCE
 from mmlab.kernels.policy import kernel
-from mmlab.simulator.levels import cell_lots, cell_of, row_lots
-from mmlab.simulator.state import L3, LOG, NO_ASK, POWER, cell_at, event_at, int32_at, place_at, step_at
+from mmlab.simulator.levels import cell_lots, cell_of, first_later_row, row_lots
+from mmlab.simulator.state import L3, LOG, NO_ASK, POWER, cell_at, event_at, int32_at, int64_at, place_at, step_at
 
 ORDER_CANCEL = int(Kind.CANCEL)
 
@@ -96,6 +96,24 @@ def pass_rows(sim: Any, end_row: int) -> None:
         elif cell == END_CELL:
             snapshot_ended(sim)
     sim.x_row = row
+
+
+@kernel
+def pass_time(sim: Any, t_ns: int) -> None:
+    """Let the exchange take the book rows up to and at `t_ns`. Times never fall."""
+    f = sim.feed
+    block, blocks = sim.x_row >> BLOCK_BITS, (f.n_events >> BLOCK_BITS) + 1
+    while block < blocks and int64_at(f.times, block) <= t_ns:
+        block += 1
+    pass_rows(sim, min(block << BLOCK_BITS, f.n_events))  # the last block may be short
+    row = sim.x_row
+    passed_ns = t_ns - int64_at(f.times, block - 1) if block > 0 else -1
+    if 0 <= passed_ns < MAX_SINCE:
+        while row < f.n_events and step_at(f.steps, row).since_ns <= passed_ns:
+            row += 1
+    else:
+        row = first_later_row(f, row, t_ns)
+    pass_rows(sim, row)
 
 
 @kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ from mmlab.params import PARAMS, QUOTER
 from mmlab.simulator.latency import Latency
 from mmlab.simulator.loop import DONE, run_replay
 from mmlab.simulator.matching import ROOM
+from mmlab.simulator.memory import address_of
 from mmlab.simulator.state import ANSWER, CELL, FIRST_VALUES, L3, OUT_DTYPES, QUEUES, SIM, WORKING, Array
 from mmlab.simulator.tape import Tape
 
@@ -160,18 +162,26 @@ def _check(tape: Tape, instrument: Instrument, params: Array, queue: str, expone
         raise ConfigError("replay: " + "; ".join(wrong))
 
 
-def _address(array: Array) -> int:
-    return int(array.ctypes.data)
+def _zeros(n: int, dtype: np.dtype[Any]) -> Array:
+    """Zeros fresh from the system, which cost memory and time where they are written; `np.zeros` may clear it all.
+
+    Zeros: equal runs have equal bytes, padding too. Large pages: a first write to a page costs more than to clear it.
+    """
+    area = mmap.mmap(-1, n * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        area.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(area, dtype)
 
 
 def _first_sim(tape: Tape, params: Array, delays: tuple[Array, Array]) -> tuple[Array, dict[str, Array]]:
     """A `SIM` row at the start of the feed, and the arrays it points to, which must outlive it."""
     rungs = MAX_RUNGS if params["quoting"]["model"][0] == QUOTER else max(1, int(params["quoting"]["rungs"][0]))
+    rungs += int(params["age_exit"]["enabled"][0] != 0)  # the exit's places come last
     tables = {name: getattr(tape, name) for name in ("events", "book", "prints", "others", "steps", "times", "added")}
     width = tape.high_ticks - tape.low_ticks + 1
     kept = {
         "params": params.copy(), "state": new_state(), "wanted": records(np.zeros(2 * MAX_RUNGS + 1, TARGET)),
-        "places": np.zeros(4 * rungs + 4, WORKING), "entry": delays[0], "response": delays[1],
+        "places": np.zeros(4 * rungs, WORKING), "entry": delays[0], "response": delays[1],
         "cells": np.zeros(2 * width, CELL), "x_cells": np.zeros(2 * width, CELL),
     }  # fmt: skip
     kept["places"]["request_ns"], kept["places"]["cell"] = NEVER_NS, -1
@@ -179,11 +189,11 @@ def _first_sim(tape: Tape, params: Array, delays: tuple[Array, Array]) -> tuple[
     for name, value in FIRST_VALUES.items():
         sim[name] = value
     for name, array in tables.items():
-        sim["feed"][name] = _address(array)
+        sim["feed"][name] = address_of(array)
         if name in ("events", "book", "prints", "others"):
             sim["feed"][f"n_{name}"] = array.size
     for name, array in kept.items():
-        sim[name] = _address(array)
+        sim[name] = address_of(array)
     sim["n_places"], sim["n_entry"], sim["n_response"] = kept["places"].size, delays[0].shape[1], delays[1].shape[1]
     for name in ("low_ticks", "high_ticks", "by_order"):
         sim["feed"][name] = getattr(tape, name)
@@ -202,17 +212,17 @@ def _grown(out: dict[str, Array], sim: Array, first_rows: int) -> dict[str, Arra
         table, used = out.get(name), int(sim[name][0])
         needed = used + ROOM + int(pending.sum())
         if table is None or 2 * needed > table.size:
-            larger = np.zeros(max(first_rows, 4 * needed), dtype)  # zeros: equal runs have equal bytes, padding too
+            larger = _zeros(max(first_rows, 4 * needed), dtype)
             if table is not None:
                 larger[:used] = table[:used]
             table = larger
         tables[name] = table
-        sim["out"][name], sim["out"][f"max_{name}"] = _address(table), table.size
+        sim["out"][name], sim["out"][f"max_{name}"] = address_of(table), table.size
     answers = np.empty((2, 4 * (ROOM + int(pending.max()))), ANSWER)
     for side in range(2):
         answers[side, : pending[side]] = out["answers"][side, head[side] : head[side] + pending[side]] if out else 0
     sim["head"], sim["tail"] = 0, pending
-    sim["out"]["answers"], sim["out"]["max_answers"] = _address(answers), answers.shape[1]
+    sim["out"]["answers"], sim["out"]["max_answers"] = address_of(answers), answers.shape[1]
     return {**tables, "answers": answers}
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from mmlab.events import NEVER_NS, NO_PRICE, OrderReason, TargetFlag
 from mmlab.kernels.policy import kernel
 from mmlab.simulator.fills import BY_TAKER, NO_REASON, answer, fill
-from mmlab.simulator.levels import cell_of, level_lots, pass_book, rows_until
-from mmlab.simulator.queues import join, leave, pass_rows, refresh_best
+from mmlab.simulator.levels import cell_of, level_lots, pass_book
+from mmlab.simulator.queues import join, leave, pass_time, refresh_best
 from mmlab.simulator.state import (
     ACCEPTED,
     CANCEL,
@@ -108,7 +108,7 @@ def enter(q: Any, sim: Any, w: Any, k: int, t_ns: int, ticks: int, lots: int, ki
         answer(sim, w, k, t_ns, REJECTED, NO_POSITION if room_lots <= 0 else WOULD_CROSS, ticks, lots, -1)
         return
     w.live = 1
-    pass_rows(sim, rows_until(sim, t_ns))
+    pass_time(sim, t_ns)
     answer(sim, w, k, t_ns, kind, NO_REASON, ticks, w.done_lots + w.leaves_lots, -1)
     if crosses:
         take(q, sim, w, k, t_ns, opposite)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mmlab.events import NO_PRICE, NS_PER_S
-from mmlab.kernels.decide import metrics_row
+from mmlab.kernels.metric_row import take_metric
 from mmlab.kernels.policy import kernel
-from mmlab.simulator.state import NO_ASK, Array, metric_at
+from mmlab.simulator.state import NO_ASK, metric_at
 
 
 @kernel
@@ -26,18 +26,18 @@ def quoting(sim: Any, s: int) -> bool:
 
 
 @kernel
-def find_touching(s: Array, sim: Any) -> None:
+def find_touching(st: Any, sim: Any) -> None:
     """Note which sides stand at the best price."""
     for i in range(2):
-        sim.touching[i] = touching(sim, s[0].market, i)
+        sim.touching[i] = touching(sim, st.market, i)
 
 
 @kernel
-def count_uptime(s: Array, sim: Any, t_ns: int) -> None:
+def count_uptime(st: Any, sim: Any, t_ns: int) -> None:
     """Add the time since the last count to the uptime of each side."""
     passed_ns = t_ns - sim.since_ns
     sim.since_ns = t_ns
-    sim.valid_ns += passed_ns if s[0].market.valid else 0
+    sim.valid_ns += passed_ns if st.market.valid else 0
     for i in range(2):
         sim.quoting_ns[i] += passed_ns if quoting(sim, i) else 0
         sim.touch_ns[i] += passed_ns if sim.touching[i] else 0
@@ -52,14 +52,14 @@ def share(sim: Any, i: int, total_ns: int) -> float:
 
 
 @kernel
-def write_metrics(p: Array, s: Array, sim: Any) -> None:
+def write_metrics(q: Any, st: Any, sim: Any) -> None:
     """Write the `METRIC` row of the second that has passed."""
     t_ns = sim.metric_ns
     sim.metric_ns += NS_PER_S
-    count_uptime(s, sim, t_ns)
+    count_uptime(st, sim, t_ns)
     r = metric_at(sim.out.metrics, sim.metrics)
     sim.metrics += 1
-    metrics_row(p, s, t_ns, r)
+    take_metric(q, st, t_ns, r)
     r.messages = sim.messages
     r.quoting_bid, r.quoting_ask = share(sim, 0, sim.quoting_ns[0]), share(sim, 1, sim.quoting_ns[1])
     r.at_touch_bid, r.at_touch_ask = share(sim, 2, sim.touch_ns[0]), share(sim, 3, sim.touch_ns[1])
