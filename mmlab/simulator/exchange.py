@@ -20,7 +20,8 @@ from mmlab.instrument import Instrument
 from mmlab.kernels.policy import INTERPRETED, kernel
 from mmlab.simulator import state
 from mmlab.simulator.matching import ROOM, advance
-from mmlab.simulator.replay import _address, _check, _first_sim, _grown
+from mmlab.simulator.memory import address_of
+from mmlab.simulator.replay import _check, _first_sim, _grown
 from mmlab.simulator.requests import send
 from mmlab.simulator.state import NONE, QUEUES, SIM, WORKING, Array, book_at, params_at, place_at, print_at
 from mmlab.simulator.tape import Tape
@@ -160,7 +161,7 @@ class Exchange:
         self._sim, self._kept = _first_sim(self.tape, self._params, (no_delay, no_delay))
         places = np.zeros(self._n_places, WORKING)
         places["request_ns"], places["cell"] = NEVER_NS, -1
-        self._places, self._sim["places"], self._sim["n_places"] = places, _address(places), places.size
+        self._places, self._sim["places"], self._sim["n_places"] = places, address_of(places), places.size
         for name, value in self._options.items():
             self._sim[name] = value
         self._sim["position_lots"] = position_lots
