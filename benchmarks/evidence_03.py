@@ -163,7 +163,9 @@ def latency() -> Iterator[Line]:
     total = slow["stages_us"]["total"]
     ok = total["p50"] < 300 and total["p99"] < 2000
     yield "market event -> sender at 200/s: p50 < 300 us, p99 < 2 ms", ok, json.dumps(slow)
-    yield "under 10 % of a core at 200/s", slow["cpu_share"] < 0.10, f"{slow['cpu_share']:.1%}, paper venue included"
+    share = slow["cpu_share"] - slow["venue_share"]
+    figures = f"{share:.1%}; with the paper venue's market feed {slow['cpu_share']:.1%}"
+    yield "under 10 % of a core at 200/s", share < 0.10, figures
     ok = fast["queue_end"] < 100 and fast["lag_ms"] < 100
     yield "5,000 messages/s sustained, no queue growth", ok, json.dumps(fast)
 

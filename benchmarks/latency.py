@@ -12,7 +12,9 @@ signer that does nothing, in its own thread. Stages, in real time:
     total    rows in hand -> payload handed to the sender
 
 ``lag`` is how far the engine is behind the market at the end, ``queue_end`` what waits in its mailbox then. CPU time is
-of the whole process: engine, signer and paper venue. The last line printed is one JSON object.
+of the whole process: engine, signer and paper venue; ``venue_share`` is the paper venue's market feed alone, at the
+same rate, with nobody trading. ``cold`` is how many times as long a plain Python loop takes after 5 ms of sleep: what
+this machine adds to all that happens 200 times a second. The last line printed is one JSON object.
 """
 
 from __future__ import annotations
@@ -48,6 +50,42 @@ class Quiet:
 def messages(events: np.ndarray) -> int:
     """Venue messages and trades of a feed, by their local time."""
     return int(np.unique(events["local_ns"]).size)
+
+
+def coldness(n: int = 300) -> float:
+    """Median time of a small loop after 5 ms of sleep, over its time when it runs again and again."""
+
+    def timed(pause_s: float) -> float:
+        took = []
+        for _ in range(n):
+            time.sleep(pause_s)
+            start, total = time.perf_counter_ns(), 0
+            for i in range(200):
+                total += i * i
+            took.append(time.perf_counter_ns() - start)
+        return float(np.median(took))
+
+    return timed(0.005) / timed(0.0)
+
+
+async def listen(feed: mmlab.Feed, config: mmlab.Config, speed: float, seconds: float) -> float:
+    """Share of a core that the paper venue's market feed takes when nobody trades."""
+    fit = warm_up(calibrate(feed, config, feed.instrument))
+    params = Setup(config, feed.instrument, fit, lambda *_: None, Quiet()).params()
+    venue = PaperVenue(feed, params, speed=speed, loop=True)
+
+    async def hear() -> None:
+        async for _ in venue.market():
+            pass
+
+    task = asyncio.create_task(hear())
+    await asyncio.sleep(1.0)
+    start = time.perf_counter(), time.process_time()
+    await asyncio.sleep(seconds)
+    share = (time.process_time() - start[1]) / (time.perf_counter() - start[0])
+    task.cancel()
+    await venue.close()
+    return share
 
 
 async def trade(feed: mmlab.Feed, config: mmlab.Config, rate: float, seconds: float, warm_s: float) -> dict[str, Any]:
@@ -98,7 +136,11 @@ def main() -> None:
     feed = mmlab.load_feed(args.feed) if args.feed else sample_feed()
     changes = {"strategy.warmup_s": 10.0, "strategy.warmup_min_trades": 0, "strategy.rungs": args.rungs}
     config = mmlab.Config().with_(**changes)
-    out = [asyncio.run(trade(feed, config, rate, args.seconds, args.warm)) for rate in args.rates]
+    out = []
+    for rate in args.rates:
+        row = asyncio.run(trade(feed, config, rate, args.seconds, args.warm))
+        row["venue_share"] = round(asyncio.run(listen(feed, config, row["speed"], args.seconds / 2)), 4)
+        out.append({**row, "cold": round(coldness(), 1)})
     print(json.dumps(out))
 
 

@@ -25,7 +25,7 @@ from mmlab.kernels.decide import (
     slippage_ticks,
     trip_manual,
 )
-from mmlab.kernels.live import decide_now, decision_row, hear_rows, row_fault
+from mmlab.kernels.live import decide_now, hear_rows, row_fault
 from mmlab.kernels.live_book import LIVE_BOOK, needs_recentring, new_book, recentred
 from mmlab.kernels.policy import INTERPRETED, one_row, records
 from mmlab.kernels.quoter import QUOTER_T, SIGNATURE, no_quotes
@@ -35,7 +35,8 @@ from mmlab.params import PARAMS
 
 Array = np.ndarray[Any, Any]
 MOST_TARGETS = 2 * MAX_RUNGS + 1
-EVENT_COLUMNS = tuple(EVENT.names or ())
+HEARD = 4096
+"""Market rows for which the memory is at hand."""
 FILL_COLUMNS = ("exch_ns", "local_ns", "side", "rung", "liquidity", "price_ticks", "size_lots", "order_id",
                 "client_order_id", "fee", "mid")  # fmt: skip
 
@@ -70,7 +71,10 @@ class Decider:
         self._record, self._quoter = record, quoter or no_quoter()
         self._kernels = load_kernels()
         self._targets = records(np.zeros(MOST_TARGETS, TARGET))
-        self._input, self._decision = np.zeros(1, INPUT), one_row(DECISION)
+        self._input, self._heard, self._decision = np.zeros(1, INPUT), np.zeros(HEARD, INPUT), one_row(DECISION)
+        self._deciding = np.zeros(1, INPUT)
+        self._deciding["kind"] = InputKind.DECIDE
+        self._deciding_ns = self._deciding["local_ns"]
         state = self.state  # views into it, since taking a record apart costs more than a decision
         self._dirty, self._deadline_ns, self._gates = state["dirty"], state["deadline_ns"], state["gates"]["n"]
         self._reasons = state["side"]["reasons"][0]
@@ -82,12 +86,11 @@ class Decider:
 
     def hear(self, rows: Array) -> int:
         """Take market rows: whole venue messages, in the order received. Returns how many changed the best quotes."""
-        inputs = np.zeros(rows.size, INPUT)
-        for column in EVENT_COLUMNS:
-            inputs[column] = rows[column]
+        inputs = self._heard[: rows.size] if rows.size <= HEARD else np.zeros(rows.size, INPUT)
+        changes = self._kernels.hear(self.params, self.state, self.book, self.levels, rows, inputs)
         self._record("inputs", inputs)
-        self.last_ns = max(self.last_ns, int(rows["local_ns"][-1]))
-        changes = self._kernels.hear(self.params, self.state, self.book, self.levels, rows)
+        last_ns = int(rows["local_ns"][-1])
+        self.last_ns = max(last_ns, self.last_ns)
         if changes and needs_recentring(self.book):
             self.book, self.levels = recentred(self.book, self.levels)
         return int(changes)
@@ -149,10 +152,11 @@ class Decider:
 
     def decide(self, t_ns: int) -> tuple[Quote, ...]:
         """Where quotes should rest now: the very tuple given last if nothing changed."""
-        t_ns = max(t_ns, self.last_ns)
-        self._record("inputs", self._own(InputKind.DECIDE, t_ns))
-        targets = self._targets
-        n = self._kernels.decide(self.params, self.state, self.book, self.levels, t_ns, targets, self._quoter)
+        t_ns = self.last_ns = max(t_ns, self.last_ns)
+        self._deciding_ns[0] = t_ns
+        self._record("inputs", self._deciding)
+        targets, row = self._targets, self._decision
+        n = self._kernels.decide(self.params, self.state, self.book, self.levels, t_ns, targets, row, self._quoter)
         self.decides += 1
         outcome = targets[:n].tobytes() + self._reasons.tobytes()
         if outcome != self._outcome:
@@ -160,17 +164,12 @@ class Decider:
             self._quotes = tuple(
                 Quote(side, rung, price, lots, flags) for side, rung, flags, price, lots in targets[:n].tolist()
             )
-            self._write_decision(t_ns, targets[:n])
+            row["first_target"], row["targets"] = self._n_targets, n
+            self._n_targets += n
+            self._record("decisions", row, targets[:n])
         if self._gates[0]:
             self._drain_gates()
         return self._quotes
-
-    def _write_decision(self, t_ns: int, targets: Array) -> None:
-        row = self._decision
-        self._kernels.describe(self.params, self.state, t_ns, row)
-        row["first_target"], row["targets"] = self._n_targets, targets.size
-        self._n_targets += targets.size
-        self._record("decisions", row, targets)
 
     def _drain_gates(self) -> None:
         log = self.state[0]["gates"]
@@ -219,16 +218,15 @@ def no_quoter() -> Any:
 
 def _kernels() -> dict[str, Any]:
     """What is called from here, by name: nothing may be compiled, or looked for on disk, while trading."""
-    p, s, book, event, target, decision = (
+    p, s, book, event, inputs, target, decision = (
         numba.types.Array(numba.from_dtype(dtype), 1, "C")
-        for dtype in (PARAMS, STATE, LIVE_BOOK, EVENT, TARGET, DECISION)
+        for dtype in (PARAMS, STATE, LIVE_BOOK, EVENT, INPUT, TARGET, DECISION)
     )
     fill, metric = numba.from_dtype(FILL), numba.from_dtype(METRIC)
     levels, i8, none = numba.types.Array(numba.int64, 2, "C"), numba.int64, numba.void
     return {
-        "hear": (hear_rows, i8(p, s, book, levels, event)),
-        "decide": (decide_now, i8(p, s, book, levels, i8, target, QUOTER_T)),
-        "describe": (decision_row, none(p, s, i8, decision)),
+        "hear": (hear_rows, i8(p, s, book, levels, event, inputs)),
+        "decide": (decide_now, i8(p, s, book, levels, i8, target, decision, QUOTER_T)),
         "fill": (on_fill, none(p, s, fill)),
         "orders": (on_orders, none(p, s, i8, i8, i8, i8, i8, i8)),
         "second": (metrics_row, none(p, s, i8, metric)),

@@ -48,7 +48,7 @@ STOP_S = 30.0
 """How long a stop waits for the book to be proven empty, beyond the venue's `flight_ns`, in the session's time."""
 FLATTEN_S = 30.0
 LOOK_NS = 10_000_000
-SWITCH_S = 0.0005
+SWITCH_S = 0.00005
 """While a session runs the signer's thread need not wait longer for its turn (Python's default is 5 ms)."""
 News = tuple[int, Array | None, Callable[[], object] | None]
 """When it was in hand (`perf_counter_ns`), and market rows or something to do."""
@@ -91,6 +91,7 @@ class Engine:
         self._over = asyncio.Event()
         self._top: e.Top | None = None
         self._targets: tuple[int, e.Targets] | None = None
+        self._outcome: tuple[Any, ...] = ((), None, None)  # of the decision handed on last
         self._known_lots = 0  # position by the fills that the kernel has
         self._adopts = False  # there are others, and no price yet to value them at
         self._told: tuple[Any, ...] = ()  # what the kernel knows of our orders
@@ -223,18 +224,26 @@ class Engine:
         now_ns = self.now()
         if self.decider.due(now_ns) and self._on_grid(now_ns):
             quotes = self.decider.decide(now_ns)
-            quoting = any(q.side > 0 for q in quotes), any(q.side < 0 for q in quotes)
-            self.participation.decided(*self.decider.reasons, quoting=quoting)
-            if not self.flattening:
-                self._targets = (stamp, e.Targets(now_ns, quotes))
-                self.reports.poke()
+            outcome = (quotes, self.participation.trading, self.flattening)
+            if any(a is not b for a, b in zip(outcome, self._outcome, strict=True)):
+                self._outcome = outcome
+                self._decided(quotes, now_ns, stamp)
             self.stopwatch.add("decide", perf_counter_ns() - stamp)
-            self.steering.step()
+            if not self.participation.calm:
+                self.steering.step()
         if self.flattening:
             self._flatten_on(now_ns)
         wake_ns = min(self.decider.next_deadline(), self.participation.next_deadline(now_ns))
         wake_ns = max(min(wake_ns, self._slice_ns) if self.flattening else wake_ns, self._grid_ns)
         self._decide_alarm.set(wake_ns if wake_ns < NEVER_NS else None)
+
+    def _decided(self, quotes: tuple[e.Quote, ...], now_ns: int, stamp: int) -> None:
+        """A decision that differs from the one before, or comes after a change of what we may do."""
+        quoting = any(q.side > 0 for q in quotes), any(q.side < 0 for q in quotes)
+        self.participation.decided(*self.decider.reasons, quoting=quoting)
+        if not self.flattening:
+            self._targets = (stamp, e.Targets(now_ns, quotes))
+            self.reports.poke()
 
     def _woken(self) -> None:
         self.steering.step()

@@ -60,15 +60,16 @@ class Inbound:
         """Market rows heard by now without the bad ones, a status, or None if nothing is left."""
         if isinstance(rows, Status):
             return rows if isinstance(rows.trading, bool) else self._bad("market: wrong type", rows)
-        if not isinstance(rows, np.ndarray) or rows.dtype != EVENT or rows.ndim != 1:
+        if not isinstance(rows, np.ndarray) or rows.ndim != 1:
             return self._bad("market: unknown message", rows)
+        if rows.dtype is not EVENT or not (rows.flags.c_contiguous and rows.flags.writeable):
+            if rows.dtype != EVENT:
+                return self._bad("market: unknown message", rows)
+            rows = np.array(rows).view(EVENT)  # as kernels are compiled for, with one canonical dtype object
         if not rows.size:
             return None
         if rows.size > MOST_ROWS:
             return self._bad("market: giant frame", f"{rows.size} rows")
-        rows = np.ascontiguousarray(rows).view(EVENT)  # one canonical dtype object: kernels take it quickly
-        if not rows.flags.writeable:
-            rows = rows.copy()
         bad = row_fault(records(rows), 0, self._last_ns, now_ns)
         if bad >= 0:
             rows = self._without_bad(rows, bad, now_ns)

@@ -28,7 +28,9 @@ class Mailbox(Generic[T]):
         self.name, self.capacity = name, capacity
         self.peak = self.overflows = 0
         self._items: list[T] = []
-        self._something, self._room = asyncio.Event(), asyncio.Event()
+        self._poked = False
+        self._taker: asyncio.Future[None] | None = None
+        self._room = asyncio.Event()
         self._room.set()
 
     def __len__(self) -> int:
@@ -37,7 +39,7 @@ class Mailbox(Generic[T]):
     def put(self, item: T) -> bool:
         """Add an item; False if that is more than the bound."""
         self._items.append(item)
-        self._something.set()
+        self.poke()
         n = len(self._items)
         self.peak = max(self.peak, n)
         if n < self.capacity:
@@ -47,8 +49,10 @@ class Mailbox(Generic[T]):
         return n == self.capacity
 
     def poke(self) -> None:
-        """Wake the taker though there is nothing."""
-        self._something.set()
+        """Wake the taker, if there is something or not."""
+        self._poked = True
+        if self._taker is not None and not self._taker.done():
+            self._taker.set_result(None)
 
     async def room(self) -> None:
         """Wait until something may be put within the bound."""
@@ -56,12 +60,17 @@ class Mailbox(Generic[T]):
 
     async def take(self) -> list[T]:
         """Wait for an item or a poke, then take all there is; may be empty."""
-        await self._something.wait()
+        if not self._poked:  # one taker, so one future does
+            self._taker = asyncio.get_running_loop().create_future()
+            try:
+                await self._taker
+            finally:
+                self._taker = None
         return self.take_now()
 
     def take_now(self) -> list[T]:
         """Take all there is."""
-        self._something.clear()
+        self._poked = False
         self._room.set()
         items, self._items = self._items, []
         return items

@@ -233,6 +233,11 @@ class Participation:
         for sw in self.switches.values():
             sw.latched, sw.until_ns = False, 0
 
+    @property
+    def calm(self) -> bool:
+        """Whether `step` has nothing to say."""
+        return self.trading == Trading.QUOTING and not (self.blocked or self._kernel or self.stopping)
+
     # --- What follows ------------------------------------------------------------------------------------------------
 
     def step(self, now_ns: int) -> list[Order]:

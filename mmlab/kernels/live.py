@@ -36,12 +36,24 @@ DAY_NS = 86_400 * NS_PER_S
 
 
 @kernel
-def hear_rows(p: Array, s: Array, book: Array, levels: Array, rows: Array) -> int:
-    """Take market rows, whole venue messages in the order received; return how many changed the best quotes."""
+def write_input(e: Any, r: Any) -> None:
+    """The `INPUT` row of a market row."""
+    r.exch_ns, r.local_ns, r.kind, r.side, r.rung, r.liquidity = e.exch_ns, e.local_ns, e.kind, e.side, 0, 0
+    r.price_ticks, r.size_lots, r.order_id, r.client_order_id = e.price_ticks, e.size_lots, e.order_id, 0
+    r.fee, r.mid = 0.0, 0.0
+
+
+@kernel
+def hear_rows(p: Array, s: Array, book: Array, levels: Array, rows: Array, inputs: Array) -> int:
+    """Take market rows, whole venue messages in the order received; return how many changed the best quotes.
+
+    Their `INPUT` rows are written to `inputs`, which is as long.
+    """
     b, changes = book[0], 0
     for i in range(rows.size):
         e = rows[i]
         kind = e.kind
+        write_input(e, inputs[i])
         if kind == TRADE:
             on_trade(p, s, e.exch_ns, e.local_ns, e.side, e.price_ticks, e.size_lots)
         elif kind == MARK:
@@ -64,18 +76,22 @@ def hear_rows(p: Array, s: Array, book: Array, levels: Array, rows: Array) -> in
 
 
 @kernel
-def decide_now(p: Array, s: Array, book: Array, levels: Array, t_ns: int, out: Array, quoter: Any) -> int:
-    """Answer the kernel's question for depth, then `decide`."""
+def decide_now(
+    p: Array, s: Array, book: Array, levels: Array, t_ns: int, out: Array, row: Array, quoter: Any
+) -> int:  # fmt: skip
+    """Answer the kernel's question for depth, then `decide`; fills in `row`, a `DECISION`, too."""
     side = wants_depth(s)
     if side != 0 and s[0].market.valid:
         set_depth(s, visible_lots(book[0], levels, side, slippage_ticks(p, s)))
-    return decide(p, s, t_ns, out, quoter)
+    n = decide(p, s, t_ns, out, quoter)
+    decision_row(p, s, t_ns, row[0])
+    return int(n)
 
 
 @kernel
-def decision_row(p: Array, s: Array, t_ns: int, out: Array) -> None:
+def decision_row(p: Array, s: Array, t_ns: int, r: Any) -> None:
     """Fill in a `DECISION` row, except where its targets stand."""
-    st, r = s[0], out[0]
+    st = s[0]
     m = st.market
     r.local_ns, r.mid, r.position_lots = t_ns, m.mid, st.account.position_lots
     r.bid_ticks, r.ask_ticks, r.bid_lots, r.ask_lots = m.bid_ticks, m.ask_ticks, m.bid_lots, m.ask_lots

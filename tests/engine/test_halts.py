@@ -14,7 +14,6 @@ from mmlab.engine.flatten import flatten_slice
 from mmlab.engine.participation import Trading
 from mmlab.events import ASK, BID, TargetFlag
 from mmlab.exchange import Transaction, TxKind
-from mmlab.kernels.live import hear_rows
 from mmlab.orders.ids import EXIT_RUNG, unpack
 from mmlab.venues.paper import FaultPlan
 from tests.engine.driving import make_decider
@@ -194,7 +193,7 @@ def test_killed_by_hand_and_rearmed() -> None:
 def book() -> tuple[Any, Any]:
     feed = cut(300, 310)
     decider, _, _ = make_decider(sample()[0], mmlab.Config())
-    hear_rows(decider.params, decider.state, decider.book, decider.levels, feed.events[:400].copy())
+    decider.hear(feed.events[:400].copy())
     assert decider.book[0]["valid"]
     return decider.book, decider.levels
 
