@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,7 @@ def test_hold_keeps_the_position_and_says_so(side: int) -> None:
     assert outcome.venue.risky_after(halted[0]["ts_ns"]) == []
     alarms = [line["ts_ns"] for line in outcome.log.of("position_open_while_halted")]
     assert alarms
-    assert all(b - a >= 59 * 10**9 for a, b in zip(alarms, alarms[1:], strict=False))
+    assert all(b - a >= 59 * 10**9 for a, b in pairwise(alarms))
     assert outcome.engine.participation.trading == Trading.HALTED
 
 
