@@ -15,7 +15,8 @@ import mmlab
 from mmlab.engine.engine import Engine
 from mmlab.engine.signing import SignerWorker
 from mmlab.errors import SigningError
-from mmlab.exchange import Payload, Transaction, TxKind
+from mmlab.events import Switch
+from mmlab.exchange import Payload, PositionUpdate, Status, Transaction, TxKind
 from mmlab.lab.backtesting import load_run
 from mmlab.lab.verify import verify_decisions
 from mmlab.orders import events as e
@@ -69,6 +70,26 @@ def test_order_manager_that_fails_on_kill() -> None:
     outcome = play(feed(), script=script)
     check_safe(outcome, "order manager failed on Kill")
     assert outcome.log.of("emergency_cancel")[0]["left"] == 0
+
+
+@pytest.mark.parametrize("gate", [True, False])
+def test_order_manager_that_is_deaf_to_kill(gate: bool) -> None:
+    """It goes on quoting; the last gate before the venue does not let it. Without that gate these tests would see."""
+
+    async def script(engine: Engine) -> None:
+        whole = engine.manager.handle
+        engine.manager.handle = lambda event: [] if isinstance(event, e.Kill) else whole(event)  # type: ignore[method-assign]
+        if not gate:
+            engine.courier._barred = lambda: ""
+        await at(engine, LATER_S)
+        engine.steering.trip(Switch.TASK, "planted")  # which the kernel does not know
+
+    outcome = play(cut(BEGIN_S, BEGIN_S + 60), script=script)
+    assert outcome.engine.participation.latched
+    assert bool(outcome.venue.risky_after(trip_ns(outcome))) != gate
+    if gate:
+        assert outcome.log.of("not_proven_empty")
+        assert outcome.truth.orders == ()
 
 
 @pytest.mark.parametrize("on", [e.Targets, e.Top, e.OrderReport, e.Ack, e.Signed, e.Snapshot])
@@ -284,6 +305,70 @@ def test_account_feed_that_ends_ends_the_session() -> None:
     outcome = play(feed(), make=Ending)
     assert outcome.ended == "end of account feed"
     outcome.check_empty()
+
+
+def test_too_much_news_of_our_orders_halts_for_a_while() -> None:
+    """Nothing is dropped, but a reader that far behind must not quote."""
+
+    class Flooding(Watched):
+        flooded = False
+
+        async def account(self) -> AsyncIterator[Any]:
+            async for message in super().account():
+                yield message
+                if not self.flooded and self.clock.now_ns() > self.clock.origin_ns + LATER_S * 1e9:  # type: ignore[attr-defined]
+                    self.flooded = True
+                    for _ in range(15_000):
+                        yield PositionUpdate(self.truth().position_lots)
+
+    outcome = play(cut(BEGIN_S, END_S + 20), quick(kill__losing__halt_s=10.0), make=Flooding)
+    outcome.check_settled()
+    (trip, rearm) = [line for line in outcome.log.of("switch") if line["switch"] == "queue"]
+    assert (trip["action"], trip["detail"], rearm["action"]) == ("trip", "reports", "rearm")
+    assert rearm["ts_ns"] - trip["ts_ns"] >= 10**10
+    between = [tx for t, tx in outcome.venue.sent if trip["ts_ns"] < t < rearm["ts_ns"] and tx.kind in RISKY]
+    assert between == []
+    assert outcome.venue.risky_after(rearm["ts_ns"])
+
+
+@pytest.mark.parametrize("path", ["market", "account"])
+def test_venue_that_does_not_trade(path: str) -> None:
+    """Halted while it says so, wherever it says it."""
+
+    class Closing(Watched):
+        told = 0
+
+        async def _with_status(self, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+            async for message in messages:
+                yield message
+                seconds = (self.clock.now_ns() - self.clock.origin_ns) / 1e9  # type: ignore[attr-defined]
+                if self.told == 0 and seconds > LATER_S:
+                    self.told = 1
+                    yield Status(trading=False, reason="halt of the market")
+                elif self.told == 1 and seconds > LATER_S + 10:
+                    self.told = 2
+                    yield Status(trading=True)
+
+        async def market(self) -> AsyncIterator[Any]:
+            async for message in self._with_status(super().market()) if path == "market" else super().market():
+                yield message
+
+        async def account(self) -> AsyncIterator[Any]:
+            async for message in self._with_status(super().account()) if path == "account" else super().account():
+                yield message
+
+    outcome = play(cut(BEGIN_S, END_S + 60), quick(execution__waits__reconcile_s=1.0), make=Closing)
+    outcome.check_settled()
+    lines = [line for line in outcome.log.of("switch") if line["switch"] == "status"]
+    assert lines[0]["detail"] == "halt of the market"
+    if path == "market":  # the account feed has nothing to say while nothing of ours rests
+        assert [line["action"] for line in lines] == ["trip", "rearm"]
+        assert lines[1]["ts_ns"] - lines[0]["ts_ns"] > 9 * 10**9
+        assert outcome.venue.risky_after(lines[1]["ts_ns"])
+    quiet = outcome.venue.risky_after(lines[0]["ts_ns"]) if path == "account" else [
+        tx for t, tx in outcome.venue.sent if lines[0]["ts_ns"] < t < lines[1]["ts_ns"] and tx.kind in RISKY
+    ]  # fmt: skip
+    assert quiet == []
 
 
 # --- Ends ------------------------------------------------------------------------------------------------------------
