@@ -183,7 +183,7 @@ def not_shown_means_gone(patch):
     patch(reconcile, "not_shown", not_shown)
 
 
-@mutant("anomaly")
+@mutant("anomaly", first=60)
 def partial_views_count_as_full(patch):
     """What half a view does not show is gone."""
     real = reconcile.on_snapshot
@@ -342,7 +342,7 @@ def a_lost_nonce_is_never_found(patch):
     patch(Key, "learn", lambda self, *_: (self.ready, []) if self.next is not None else learn(self, *_))
 
 
-@mutant("storm")
+@mutant("storm", first=30)
 def refused_at_once_tried_at_once(patch):
     """No back-off."""
     patch(replies, "held_back", lambda *_: None)
@@ -365,7 +365,7 @@ def any_number_is_an_order(patch):
     patch(checks, "whole", lambda value, *_: type(value) is int)
 
 
-@mutant("raised")
+@mutant("raised", first=30)
 def answers_to_what_has_not_left(patch):
     """Any answer with a number that we know is believed."""
     patch(replies, "answered", lambda s, tx_id: s.txs.pop(tx_id, None))
