@@ -148,7 +148,8 @@ class Engine:
 
     async def _shut_down(self) -> None:
         self.ended = self.ended or "interrupted"
-        if self.setup.config.risk.on_stop == "flatten" and self.participation.reconciled:
+        able = self.participation.reconciled and not self.participation.broken
+        if able and self.setup.config.risk.on_stop == "flatten":
             await self.flatten()
         self.participation.stopping = True
         self.steering.step()

@@ -29,6 +29,8 @@ PAUSES = int(
 WORSENS = int(
     Reason.LADDER | Reason.COOLDOWN | Reason.FLIP_WIDEN | Reason.LIGHT_WIDEN | Reason.CUT | Reason.CLAMP
 )  # fmt: skip
+BROKEN = (Switch.TASK, Switch.SESSION, Switch.STATUS)
+"""Switches after which nothing may be placed at all, not even to leave the position."""
 NAMES = {int(reason): str(reason.name).lower() for reason in Reason}
 WINDOW_NS = 60 * NS_PER_S
 
@@ -252,7 +254,7 @@ class Participation:
 
     def _may_reduce(self, active: list[EngineSwitch]) -> bool:
         """Whether orders that only reduce the position may leave in spite of a halt."""
-        if not (self.linked and self.reconciled) or self.stopping:
+        if self.broken or self.stopping or not (self.linked and self.reconciled):
             return False
         by_kernel = self._kernel != 0 and all(sw.switch == Switch.MANUAL for sw in active)
         return self.flattening or (self.rules.reduce and by_kernel)
@@ -308,6 +310,11 @@ class Participation:
         if self.valid_since_ns != NEVER_NS:
             times.append(self.valid_since_ns + self.rules.fresh_ns)
         return min((t for t in times if t > now_ns), default=NEVER_NS)
+
+    @property
+    def broken(self) -> bool:
+        """Whether not even an exit may be placed."""
+        return any(sw.switch in BROKEN for sw in self.switches.values() if sw.active)
 
     @property
     def latched(self) -> bool:

@@ -16,7 +16,7 @@ import mmlab
 from mmlab.engine.engine import Engine
 from mmlab.engine.rerun import rerun
 from mmlab.engine.setup import Setup
-from mmlab.events import ASK, BID, DECISION, NS_PER_S, TARGET
+from mmlab.events import ASK, BID, DECISION, NS_PER_S, TARGET, TargetFlag
 from mmlab.exchange import AccountMessage, Payload, Reply, Transaction, TxKind
 from mmlab.lab.warm_up import calibrate, warm_up
 from mmlab.resolve import WarmUp
@@ -138,6 +138,19 @@ class Outcome:
 
 Script = Callable[[Engine], Awaitable[object]]
 MakeVenue = Callable[..., Watched]
+
+
+def holding(side: int, lots: int = 60) -> MakeVenue:
+    """Makes venues where we hold `lots` from the first instant on."""
+
+    def make(*args: Any, **options: Any) -> Watched:
+        venue = Watched(*args, **options)
+        price = round(venue.instrument.to_ticks(sample()[1].mid) * (1 + 0.01 * side))
+        tx = Transaction(TxKind.PLACE, 0, 0, 77, 0, side, price, lots, int(TargetFlag.IOC))
+        venue.clock.call_at(venue.clock.now_ns(), lambda: venue.send(venue.signer.sign(tx)))
+        return venue
+
+    return make
 
 
 async def trade(

@@ -17,24 +17,10 @@ from mmlab.exchange import Transaction, TxKind
 from mmlab.orders.ids import EXIT_RUNG, unpack
 from mmlab.venues.paper import FaultPlan
 from tests.engine.driving import make_decider
-from tests.engine.rig import Outcome, Watched, at, cut, play, quick, sample
+from tests.engine.rig import Outcome, at, cut, holding, play, quick, sample
 
-LOTS = 60
 STOP_S = 45.0
 EXIT_FLAGS = int(TargetFlag.IOC | TargetFlag.REDUCE_ONLY)
-
-
-def holding(side: int) -> Any:
-    """Makes a venue where we hold `LOTS` from the first instant on."""
-
-    def make(*args: Any, **options: Any) -> Watched:
-        venue = Watched(*args, **options)
-        price = round(venue.instrument.to_ticks(sample()[1].mid) * (1 + 0.01 * side))
-        tx = Transaction(TxKind.PLACE, 0, 0, 77, 0, side, price, LOTS, int(TargetFlag.IOC))
-        venue.clock.call_at(venue.clock.now_ns(), lambda: venue.send(venue.signer.sign(tx)))
-        return venue
-
-    return make
 
 
 def exits(outcome: Outcome, after_ns: int) -> list[Transaction]:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmlab.engine.participation import Order, Participation, ParticipationRules, SideState, Trading
+from mmlab.engine.participation import BROKEN, Order, Participation, ParticipationRules, SideState, Trading
 from mmlab.events import NEVER_NS, NS_PER_S, GateAction, Reason, Switch
 
 RULES = ParticipationRules(
@@ -188,6 +188,35 @@ def test_reduce_lets_the_position_out() -> None:
     assert p.blocked
 
 
+@pytest.mark.parametrize("switch", ENGINE)
+def test_flatten_leaves_in_spite_of_most_halts(switch: Switch) -> None:
+    p, t = quoting(), 20 * NS_PER_S
+    p.flat = False
+    p.trip(switch, t)
+    p.trip(switch, t + 1)
+    settle(p, t + 2)
+    p.flattening = True
+    assert p.step(t + 3) == ([] if switch in BROKEN else [Order.REDUCE])
+    assert p.blocked == (switch in BROKEN)
+    p.flattening = False
+    p.step(t + 4)
+    assert p.blocked
+
+
+def test_what_is_broken_ends_a_flatten() -> None:
+    p, t = quoting(), 20 * NS_PER_S
+    p.flat, p.flattening = False, True
+    p.trip(Switch.MANUAL, t)
+    settle(p, t)
+    assert p.trading == Trading.REDUCING
+    p.trip(Switch.TASK, t + 1)
+    assert p.blocked
+    assert p.step(t + 1) == [Order.KILL]
+    p.proven = True
+    assert p.step(t + 2) == []
+    assert p.blocked
+
+
 def test_sides_say_what_they_do() -> None:
     p = quoting()
     p.decided(int(Reason.TOXIC), int(Reason.LADDER), quoting=(False, True))
@@ -217,7 +246,7 @@ EVENTS = st.builds(
     st.one_of(
         st.tuples(st.just("trip"), st.sampled_from([(s, c) for s in ENGINE for c in (False, True)])),
         st.tuples(st.just("clear"), st.sampled_from(ENGINE)),
-        st.tuples(st.sampled_from(("link", "reconciled", "book", "kernel", "flat")), st.booleans()),
+        st.tuples(st.sampled_from(("link", "reconciled", "book", "kernel", "flat", "flattening")), st.booleans()),
         st.tuples(st.sampled_from(("proven", "step", "operator")), st.none()),
     ),
 )
@@ -240,6 +269,8 @@ def happen(p: Participation, event: Event, t: int) -> None:
         flat = event.argument if event.what == "flat" else p.flat
         p.flat = flat
         p.decided(reasons, reasons, quoting=(not reasons, not reasons))
+    elif event.what == "flattening":
+        p.flattening = event.argument
     elif event.what == "proven" and p.trading == Trading.HALTING:
         p.proven = True
     elif event.what == "operator":
@@ -271,9 +302,10 @@ def check_course(machine: Machine, events: list[Event], *, reduce: bool, fresh: 
 
 
 def check_blocked(p: Participation) -> None:
-    """A switch that is active blocks, and the order manager halts before anything opens again."""
-    if any(sw.active for sw in p.switches.values()):
-        assert p.blocked
+    """An active switch blocks, but for what only reduces; the order manager halts before anything opens again."""
+    active = [sw.switch for sw in p.switches.values() if sw.active]
+    if active:
+        assert p.blocked or (p.trading == Trading.REDUCING and not set(BROKEN) & set(active))
     if p.trading in (Trading.HALTING, Trading.HALTED, Trading.STARTING):
         assert p.blocked
 
@@ -286,7 +318,7 @@ def check_resumes(p: Participation, t: int) -> None:
         p.clear(switch)
     if not p.linked:
         p.link(up=True, now_ns=t)
-    p.reconciled = True
+    p.reconciled, p.flattening, p.flat = True, False, True
     p.book(valid=True, now_ns=t)
     p.decided(0, 0, quoting=(True, True))
     limit = t + 3 * p.rules.halt_ns + p.rules.fresh_ns

@@ -15,13 +15,13 @@ import mmlab
 from mmlab.engine.engine import Engine
 from mmlab.engine.signing import SignerWorker
 from mmlab.errors import SigningError
-from mmlab.events import Switch
+from mmlab.events import BID, Switch
 from mmlab.exchange import Payload, PositionUpdate, Status, Transaction, TxKind
 from mmlab.lab.backtesting import load_run
 from mmlab.lab.verify import verify_decisions
 from mmlab.orders import events as e
 from mmlab.venues.paper import PaperSigner
-from tests.engine.rig import RISKY, Outcome, Watched, at, cut, play, quick, trade
+from tests.engine.rig import RISKY, Outcome, Watched, at, cut, holding, play, quick, trade
 
 LATER_S = 50.0
 """When things are broken: quotes rest by then."""
@@ -104,6 +104,18 @@ def test_order_manager_that_fails_from_some_time_on(on: type) -> None:
     check_safe(outcome, f"order manager failed on {on.__name__}")
     assert len(outcome.log.of("emergency_cancel")) == 1
     assert outcome.truth.violations == ()
+
+
+def test_broken_order_manager_does_not_flatten() -> None:
+    """What is broken must not place anything, not even to leave a position."""
+
+    async def script(engine: Engine) -> None:
+        await at(engine, LATER_S)
+        assert engine.manager.position_lots != 0
+        break_handle(engine, lambda event: isinstance(event, e.Ack))
+
+    outcome = play(feed(), quick(risk__on_stop="flatten"), make=holding(BID), script=script)
+    check_safe(outcome, "order manager failed on Ack")
 
 
 def test_order_manager_that_fails_on_everything() -> None:
@@ -260,8 +272,11 @@ def test_feed_that_fails_once_is_read_again(name: str) -> None:
         assert [line["up"] for line in outcome.log.of("link")] == [True, False, True]
 
 
+@pytest.mark.parametrize("on_stop", ["keep", "flatten"])
 @pytest.mark.parametrize("name", ["decide", "order", "send"])
-def test_inner_task_that_dies_makes_the_session_safe(name: str) -> None:
+def test_inner_task_that_dies_makes_the_session_safe(name: str, on_stop: str) -> None:
+    """Then nothing is placed any more, not even to leave the position."""
+
     def fail(*_: Any) -> Any:
         raise ZeroDivisionError("planted")
 
@@ -274,7 +289,7 @@ def test_inner_task_that_dies_makes_the_session_safe(name: str) -> None:
         else:
             engine.courier._hand_over = fail  # type: ignore[method-assign]
 
-    outcome = play(feed(), script=script)
+    outcome = play(feed(), quick(risk__on_stop=on_stop), script=script)
     check_safe(outcome, f"task {name} died")
     assert outcome.deaths == [name]
     assert outcome.log.of("emergency_cancel") or name != "order"
