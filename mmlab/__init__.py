@@ -30,6 +30,7 @@ _HOME = {
     "quoter": "mmlab.lab.quoters",
     "Session": "mmlab.lab.session",
     "FaultPlan": "mmlab.venues.paper",
+    "verify_decisions": "mmlab.lab.verify",
     "load_run": "mmlab.lab.backtesting",
     "Run": "mmlab.lab.run",
     "what_if": "mmlab.lab.backtesting",
