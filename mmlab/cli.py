@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from mmlab.errors import ConfigError, MMLabError, SafetyError
 
 if TYPE_CHECKING:
+    from mmlab.lab.inputs import Config
     from mmlab.lab.run import Run
 
-DONE, WRONG, REFUSED = 0, 2, 3
+DONE, WRONG, REFUSED, INTERRUPTED = 0, 2, 3, 130
 Parser = argparse.ArgumentParser
 
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mmlab {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return REFUSED if isinstance(error, SafetyError) else WRONG
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -98,9 +99,8 @@ def demo(options: argparse.Namespace) -> int:
     return DONE
 
 
-def backtest_arguments(one: Parser) -> None:
-    """Arguments of `backtest`."""
-    one.add_argument("feed", metavar="FEED", help="a feed file, as made by 'mmlab import'")
+def run_arguments(one: Parser, name: str) -> None:
+    """Arguments of every command that makes a run with a config."""
     one.add_argument("--config", metavar="C.toml", help="a TOML file with what differs from the defaults")
     one.add_argument("--out", metavar="DIR", type=Path, help="run directory to make (default: runs/<UTC start>-<name>)")
     one.add_argument(
@@ -110,24 +110,37 @@ def backtest_arguments(one: Parser) -> None:
         default=[],
         help="one parameter, e.g. ladder.hysteresis=0.1; may be repeated",
     )
+    one.add_argument("--seed", metavar="N", type=int, default=0, help="of everything drawn (default: 0)")
+    one.add_argument("--name", default=name, help=f"short name of the run (default: {name})")
+    one.add_argument("--no-report", action="store_true", help="write no report.html")
+
+
+def config_of(options: argparse.Namespace) -> Config:
+    """Config file and single parameters of a command."""
+    from mmlab.lab.inputs import Config
+
+    config = Config() if options.config is None else Config.load(options.config)
+    return config.with_(**dict(assignment(text) for text in options.set))
+
+
+def backtest_arguments(one: Parser) -> None:
+    """Arguments of `backtest`."""
+    one.add_argument("feed", metavar="FEED", help="a feed file, as made by 'mmlab import'")
+    run_arguments(one, "backtest")
     one.add_argument("--latency-ms", metavar="MS", type=float, help="one way, orders and answers alike (default: 5)")
     one.add_argument(
         "--queue", choices=["risk_averse", "power", "log", "l3"], default="risk_averse", help="queue model"
     )
-    one.add_argument("--seed", type=int, default=0, help="of everything drawn (default: 0)")
-    one.add_argument("--name", default="backtest", help="short name of the run")
-    one.add_argument("--no-report", action="store_true", help="write no report.html")
     one.add_argument("--no-sensitivity", action="store_true", help="leave the variants out of the report")
 
 
 def backtest(options: argparse.Namespace) -> int:
     """Trade a feed."""
     from mmlab.lab.backtesting import backtest
-    from mmlab.lab.inputs import Config, Latency, load_feed
+    from mmlab.lab.inputs import Latency, load_feed
 
     refuse_existing(options.out)
-    config = Config() if options.config is None else Config.load(options.config)
-    config = config.with_(**dict(assignment(text) for text in options.set))
+    config = config_of(options)
     setting: dict[str, Any] = {"queue": options.queue, "seed": options.seed}
     if options.latency_ms is not None:
         setting["latency"] = Latency(entry_ms=options.latency_ms, response_ms=options.latency_ms)
@@ -136,6 +149,47 @@ def backtest(options: argparse.Namespace) -> int:
         run.save(options.out)
     if not options.no_report:
         run.report(sensitivity=not options.no_sensitivity)
+    show(run)
+    return DONE
+
+
+def paper_arguments(one: Parser) -> None:
+    """Arguments of `paper`."""
+    one.add_argument("feed", metavar="FEED", nargs="?", help="a feed file (default: the synthetic sample)")
+    run_arguments(one, "paper")
+    one.add_argument("--speed", metavar="X", default="1", help="times as fast as recorded, or max (default: 1)")
+    one.add_argument("--duration", metavar="S", type=float, help="stop after S seconds of the feed's time")
+    one.add_argument("--loop", action="store_true", help="repeat the feed until interrupted")
+    one.add_argument(
+        "--fault",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="what goes wrong (docs/engine.md), e.g. drop_ack=0.1 or rejects.9=0.05; may be repeated",
+    )
+
+
+def paper(options: argparse.Namespace) -> int:
+    """Trade a feed on the paper venue."""
+    from mmlab.lab.backtesting import load_run
+    from mmlab.lab.paper import left_behind, paper_session
+
+    refuse_existing(options.out)
+    faults = [assignment(text, "drop_ack=0.1") for text in options.fault]
+    session = paper_session(
+        options.feed, config_of(options), options.speed, faults, options.seed, name=options.name, out=options.out,
+        loop=options.loop,
+    )  # fmt: skip
+    try:
+        with progress_bar("Trading") as advance:
+            run = session.run(options.duration, advance)
+    except KeyboardInterrupt:
+        if session.run_dir is not None and session.began:
+            show(load_run(session.run_dir))
+        print(*left_behind(session), sep="\n")
+        return INTERRUPTED
+    if not options.no_report:
+        run.report()
     show(run)
     return DONE
 
@@ -277,6 +331,13 @@ COMMANDS = (
         backtest_arguments,
         backtest,
     ),
+    Command(
+        "paper",
+        "Trade a feed on the paper venue with the engine that also trades live; Ctrl-C cancels all and stops.",
+        "mmlab paper data/sample.parquet --speed max --fault disconnects_per_min=1 --out runs/paper",
+        paper_arguments,
+        paper,
+    ),
     Command("report", "Write the report of a run directory.", "mmlab report runs/first", report_arguments, report),
     Command(
         "calibrate",
@@ -300,11 +361,11 @@ def refuse_existing(out: Path | None) -> None:
         require_new(out)
 
 
-def assignment(text: str) -> tuple[str, Any]:
+def assignment(text: str, example: str = "ladder.hysteresis=0.1") -> tuple[str, Any]:
     """``name=value``; the value as TOML writes it, else as text."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise ConfigError(f"{text!r}: write it as name=value, for example ladder.hysteresis=0.1")
+        raise ConfigError(f"{text!r}: write it as name=value, for example {example}")
     try:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmlab import cli
+from mmlab import cli, load_run, verify_decisions
 from mmlab.errors import FeedError, SafetyError
 from mmlab.lab.doctor import Check, _holds, _parse
 from mmlab.lab.doctor import doctor as checks_of
@@ -93,6 +94,62 @@ def test_backtest_leaves_a_whole_run(feed_file, tmp_path):
     assert again.returncode == 2
     assert is_one_clear_line(again.stderr)
     assert "already exists" in again.stderr
+
+
+def test_paper_leaves_a_whole_run(feed_file, tmp_path):
+    out = tmp_path / "runs" / "paper"
+    done = mmlab(
+        "paper", feed_file, "--set", "strategy.warmup_s=20", "--speed", "max", "--duration", 150, "--seed", 3,
+        "--fault", "drop_ack=0.1", "--fault", "rejects.9=0.05", "--out", out,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert f"Report: {out.resolve() / 'report.html'}" in done.stdout
+    record = json.loads((out / "run.json").read_text())
+    assert (record["mode"], record["seed"], record["ended"]) == ("paper", 3, "duration over")
+    assert record["latency"]["faults"] == {"seed": 3, "drop_ack": 0.1, "rejects": {"9": 0.05}}
+    assert record["market"]["synthetic"]
+    page = (out / "report.html").read_text()
+    for words in ("paper on synthetic data", "drop_ack 0.1", "duration over", "replays of what it heard"):
+        assert words in page
+    assert verify_decisions(out).same
+
+
+INTERRUPTIBLE = """
+import signal, sys
+from mmlab.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_cancels_all_and_says_what_is_left(feed_file, tmp_path):
+    out = tmp_path / "paper"
+    command = [sys.executable, "-c", INTERRUPTIBLE, "paper", str(feed_file), "--set", "strategy.warmup_s=5"]
+    child = subprocess.Popen(
+        [*command, "--speed", "5", "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        orders = out / "metrics.csv"
+        for _ in range(600):
+            if (
+                orders.is_file() and len(orders.read_text().splitlines()) > 45
+            ):  # seconds of the feed, 25 of them warm-up
+                break
+            time.sleep(0.2)
+        child.send_signal(signal.SIGINT)
+        shown, complaint = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode == 130
+    assert complaint == ""
+    assert "of the feed: all orders are cancelled." in shown
+    assert re.search(r"^(Position left: |No position is left\.)", shown, re.MULTILINE)
+    run = load_run(out)
+    assert run.info.ended == "interrupted"
+    assert len(run.orders)
+    last = run.orders.groupby("client_order_id")["state"].last()
+    assert set(last) <= {"filled", "canceled", "rejected", "expired"}
 
 
 def test_report_of_a_run(run_folder, tmp_path, capsys):
@@ -181,6 +238,16 @@ def wrong_inputs(folder, recording, feed_file):
         (["backtest", feed_file, "--set", "hysteresis"], "write it as name=value"),
         (["backtest", feed_file, "--latency-ms", "-1"], "entry_ms"),
         (["demo", "--feed", folder / "absent.parquet"], "no such file"),
+        (["paper", folder / "absent.parquet"], "no such file"),
+        (["paper", feed_file, "--fault", "nonsense=1"], "nonsense = 1: no such parameter"),
+        (["paper", feed_file, "--fault", "drop_ack=2"], "drop_ack = 2: must be a number between 0 and 1"),
+        (["paper", feed_file, "--fault", "drop_ack"], "for example drop_ack=0.1"),
+        (["paper", feed_file, "--fault", "rejects.77=0.1"], "rejects: must map codes to shares"),
+        (["paper", feed_file, "--speed", "fast"], "--speed fast: must be a number > 0, or max"),
+        (["paper", feed_file, "--speed", "nan"], "--speed nan"),
+        (["paper", feed_file, "--speed", "max", "--loop"], "finite speed"),
+        (["paper", feed_file, "--duration", "-1"], "duration_s = -1.0: must be > 0"),
+        (["paper", feed_file, "--set", "ladder.hysteresis=7"], "ladder.hysteresis = 7"),
     ]  # fmt: skip
 
 

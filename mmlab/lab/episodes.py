@@ -24,9 +24,14 @@ HALTS = frozenset(
         Switch.ORDER_COUNT,
         Switch.MESSAGES,
         Switch.MANUAL,
+        Switch.REJECTS,
+        Switch.MISMATCH,
+        Switch.SESSION,
+        Switch.QUEUE,
+        Switch.TASK,
     }
 )
-"""Kill switches that halt; the other global ones (volatility, stale, mark) stop quoting while their cause lasts."""
+"""Kill switches that halt; the other global ones (volatility, stale, mark, link, status) stop while a cause lasts."""
 TRIPS = (GateAction.TRIP, GateAction.LATCH)
 TRIGGERS = (GateAction.SKIP, GateAction.WIDEN, GateAction.PAUSE, GateAction.EXIT)
 COLUMNS = ("switch", "action", "side", "start_ns", "end_ns", "value", "threshold", "n", "effect")

@@ -13,7 +13,7 @@ import pandas as pd
 from mmlab.events import NS_PER_S, FillKind
 from mmlab.lab.episodes import halts
 from mmlab.lab.record import Record
-from mmlab.lab.sensitivity import FIGURES, THROUGH_ONLY
+from mmlab.lab.sensitivity import AS_RUN, FIGURES, REPLAYED, THROUGH_ONLY
 
 MINUS, NONE = "\u2212", "\u2013"
 TINY = 1e-12
@@ -78,10 +78,20 @@ def headline(run: Any, table: pd.DataFrame | None) -> list[str]:
             f" last at {utc(int(last['start_ns']))}, {ending}):"
             f" it traded {percent(summary['traded_share'])} of the feed."
         )
-    if table is not None and len(table) > 1 and table["flips"].any():
-        flipping = ", ".join(table.index[table["flips"]])
-        sentences.append(f"Not robust: net P&L changes sign with {flipping}.")
-    return [*sentences, result(run, table)]
+    return [*sentences, *doubts(table), result(run, table)]
+
+
+def doubts(table: pd.DataFrame | None) -> list[str]:
+    """Where the sign of net P&L does not hold."""
+    if table is None or len(table) < 2:
+        return []
+    flipping, replayed, sentences = table.index[table["flips"]], REPLAYED in table.index, []
+    if REPLAYED in flipping:
+        sentences.append("Replayed, without the venue's faults, what it heard gives net P&L of the other sign.")
+    names = ", ".join(name for name in flipping if name != REPLAYED)
+    if names:
+        sentences.append(f"Not robust: {'replayed, ' * replayed}net P&L changes sign with {names}.")
+    return sentences
 
 
 def result(run: Any, table: pd.DataFrame | None) -> str:
@@ -172,9 +182,13 @@ def method(run: Record) -> list[tuple[str, str]]:
         ),
         ("Fills by kind", kinds),
         ("Latency", latency_text(latency)),
+        *([("Faults", faults_text(latency["faults"]))] if "faults" in latency else []),
         ("Feed latency", f"p50 {number(facts['latency_p50_ms'], 3)} ms, p99 {number(facts['latency_p99_ms'], 3)} ms"),
         ("Fee tier", f"maker {number(instrument.maker_fee_bps)} bps, taker {number(instrument.taker_fee_bps)} bps"),
-        ("Coverage", f"{percent(facts['coverage'])} with a valid book; {facts['gaps']} gaps of {span(facts['gap_s'])}"),
+        (
+            "Coverage",
+            f"{percent(facts['coverage'])} with a valid book; {plural(facts['gaps'], 'gap')} of {span(facts['gap_s'])}",
+        ),
         (
             "Trips",
             f"{summary['kill_trips']}, {summary['halts']} of them halts; {summary['kill_observed']} only observed",
@@ -186,6 +200,7 @@ def method(run: Record) -> list[tuple[str, str]]:
         ("Cancel-to-fill ratio", number(summary["cancel_to_fill"], 3)),
         ("Participation", f"{percent(summary['participation'])} of the market's traded size"),
         ("Seed", number(info.seed)),
+        *([] if info.mode == "replay" else [("Ended", info.ended)]),
         ("Not modelled", "how others react to our quotes; liquidity we consume"),
     ]
 
@@ -198,6 +213,16 @@ def latency_text(latency: dict[str, Any]) -> str:
         if p50 is not None:
             text += f"; {way} p50 {number(p50, 3)} ms, p99 {number(p99, 3)} ms"
     return text
+
+
+def faults_text(faults: dict[str, Any]) -> str:
+    """A fault plan's fields that differ from the defaults."""
+    return ", ".join(f"{name} {value}" for name, value in faults.items()) or "none"
+
+
+def plural(n: int, what: str) -> str:
+    """A count and its noun."""
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def summary_of(run: Any) -> pd.Series:
@@ -233,13 +258,18 @@ def sensitivity_table(table: pd.DataFrame) -> str:
             str(name),
             number(row["net_pnl"], 4, sign=True),
             bps(row["pnl_per_million"] / 100),
-            number(row["change"], 3, sign=True) if name != "as run" else NONE,
+            number(row["change"], 3, sign=True) if name != AS_RUN else NONE,
             number(row["fills"]),
             "sign changes" if row["flips"] else "",
         )
         for name, row in table.iterrows()
     ]
-    return rows_html(rows, ("", "net P&L", "bps of traded", "change", "fills", ""))
+    note = (
+        "<p>The run was traded on the paper venue. The other rows are replays of what it heard, without faults;"
+        f" &ldquo;{REPLAYED}&rdquo; has its queue model, latency and fees, and the rows below are compared with it.</p>"
+    )
+    shown = rows_html(rows, ("", "net P&L", "bps of traded", "change", "fills", ""))
+    return shown + note * (REPLAYED in table.index)
 
 
 def markout_table_html(run: Record) -> str:

@@ -178,8 +178,11 @@ def _load_inputs(path: Path, stored: Stored) -> Feed:
 def _heard(path: Path, stored: Stored) -> Feed:
     """The market as a paper or live run heard it."""
     events = market_events(read_inputs(path, stored.inputs))
-    source = f"{stored.info.mode} run {folder_name(stored.info)} on {stored.info.venue}"
+    info = stored.info
+    source, market = f"{info.mode} run {folder_name(info)} on {info.venue}", info.market
+    note = f"heard by a {info.mode} run" + (f" of the feed {market['source']!r}" if market.get("source") else "")
+    report = {"synthetic": bool(market.get("synthetic", False)), "notes": [note]}
     try:
-        return Feed(Instrument(**stored.instrument), events, source, {"notes": [f"heard by a {stored.info.mode} run"]})
+        return Feed(Instrument(**stored.instrument), events, source, report)
     except FeedError as error:
         raise SessionError(f"{path}: its inputs are no feed: {error}") from None

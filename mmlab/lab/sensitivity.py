@@ -1,4 +1,8 @@
-"""Is net P&L robust? The same run with another queue model, latency or fee (`terms.md`, "A report always shows")."""
+"""Is net P&L robust? The same run with another queue model, latency or fee (`terms.md`, "A report always shows").
+
+The variants are replays. Those of a paper run replay what it heard, without the faults of its venue, so they are
+compared with one more replay, of the run's own setting.
+"""
 
 from __future__ import annotations
 
@@ -56,6 +60,7 @@ VARIANTS: dict[str, Callable[[Any], dict[str, Any]]] = {
 }
 """Name -> changes to a run. 50 ms are added to order entry and to responses."""
 FIGURES = ("net_pnl", "pnl_per_million", "fills", "volume")
+AS_RUN, REPLAYED = "as run", "replayed"
 
 
 def sensitivity(run: Any, only: list[str] | None = None) -> pd.DataFrame:
@@ -71,8 +76,9 @@ def sensitivity(run: Any, only: list[str] | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index: "as run", then the variants; ``net_pnl`` (settle currency), ``pnl_per_million, fills, volume``,
-        ``change`` of net P&L, ``flips`` (its sign is another than as run).
+        Index: "as run", of a paper or live run "replayed", then the variants; ``net_pnl`` (settle currency),
+        ``pnl_per_million, fills, volume``, ``change`` of net P&L, ``flips`` (its sign is another). Variants are
+        compared with the replay, the replay with the run.
 
     Raises
     ------
@@ -82,13 +88,19 @@ def sensitivity(run: Any, only: list[str] | None = None) -> pd.DataFrame:
     if run.rerun is None:
         raise SessionError("this run was not made by a backtest, so it cannot be repeated")
     base = run.summary
-    rows = {"as run": [base[name] for name in FIGURES]}
+    rows = {AS_RUN: [base[name] for name in FIGURES]}
+    if run.info.mode != "replay":
+        base = summarise(run.rerun(run))
+        rows[REPLAYED] = [base[name] for name in FIGURES]
     for name in track(only or list(VARIANTS), "Sensitivity"):
         figures = base if is_same(run, name) else summarise(run.rerun(run, **changes_of(run, name)))
         rows[name] = [figures[figure] for figure in FIGURES]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(FIGURES)).astype(float)
-    table["change"] = table["net_pnl"] - base["net_pnl"]
-    table["flips"] = np.sign(table["net_pnl"]) != np.sign(base["net_pnl"])
+    net = table["net_pnl"]
+    against = pd.Series(float(base["net_pnl"]), net.index)
+    against[[name for name in (AS_RUN, REPLAYED) if name in net.index]] = net[AS_RUN]
+    table["change"] = net - against
+    table["flips"] = np.sign(net) != np.sign(against)
     return table
 
 

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, replace
+from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,11 +22,12 @@ from mmlab.errors import ConfigError, MMLabError, SessionError
 from mmlab.events import NS_PER_S
 from mmlab.feeds.feed import Feed
 from mmlab.feeds.store import load_feed
-from mmlab.lab.backtesting import Queue, Setting, load_run, setting_dict
+from mmlab.lab.backtesting import Queue, Setting, rerun, setting_dict
 from mmlab.lab.demo import sample_feed
 from mmlab.lab.order_table import order_table
 from mmlab.lab.quoters import Quoter
-from mmlab.lab.run import Run
+from mmlab.lab.run import Run, load_run
+from mmlab.lab.session_html import session_html
 from mmlab.lab.warm_up import calibrate, warm_up
 from mmlab.simulator import Latency
 from mmlab.telemetry.info import RunInfo, folder_name, utc_now
@@ -122,7 +125,7 @@ class Session:
         duration_s : float, optional
             Default: to the end of the feed.
         progress : callable, optional
-            Takes the share of the feed that is done.
+            Takes the share that is done.
 
         Returns
         -------
@@ -135,17 +138,20 @@ class Session:
         """
         if self._engine is not None:
             raise SessionError("this session has been run: make another one")
+        if duration_s is not None and not duration_s > 0:
+            raise ConfigError(f"duration_s = {duration_s!r}: must be > 0 (s)")
         trade = self._trade(duration_s, progress)
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            path = run_virtual(trade) if self.speed == math.inf else asyncio.run(trade)
-            return load_run(path)
+            return self._load(run_virtual(trade) if self.speed == math.inf else asyncio.run(trade))
         return self._run_beside(trade)
 
     async def _run_beside(self, trade: Any) -> Run:
-        path = await (asyncio.to_thread(run_virtual, trade) if self.speed == math.inf else trade)
-        return load_run(path)
+        return self._load(await (asyncio.to_thread(run_virtual, trade) if self.speed == math.inf else trade))
+
+    def _load(self, path: Path) -> Run:
+        return load_run(path, partial(rerun, self._setting()))
 
     async def _trade(self, duration_s: float | None, progress: Progress | None) -> Path:
         """The whole session, on the running loop."""
@@ -166,7 +172,7 @@ class Session:
             )  # fmt: skip
             self._loop, self._engine = asyncio.get_running_loop(), Engine(venue, setup)
             if progress is not None:
-                self._engine.supervisor.start("progress", lambda: self._tell(progress), restart=False)
+                self._engine.supervisor.start("progress", lambda: self._tell(progress, duration_s), restart=False)
             info.ended = await self._engine.run(duration_s)
         except asyncio.CancelledError:
             info.ended = "interrupted"
@@ -178,20 +184,24 @@ class Session:
             files.close(replace(info, finished=utc_now(), counters=self._counters()))
         return path
 
-    async def _tell(self, progress: Progress) -> None:
+    async def _tell(self, progress: Progress, duration_s: float | None) -> None:
         engine, events = self._engine, self.feed.events
         assert engine is not None  # noqa: S101  started after it was made
         begin, end = int(events["local_ns"][0]), int(events["local_ns"][-1])
+        if duration_s is not None:
+            until = begin + round(duration_s * NS_PER_S)
+            end = until if self.loop else min(end, until)
         while True:
             progress(min(1.0, (engine.now() - begin) / max(1, end - begin)))
             await engine.clock.sleep_until(engine.now() + round(STEP_S * NS_PER_S))
 
+    def _setting(self) -> Setting:
+        """A replay's setting that comes closest; a replay has no faults."""
+        latency = Latency(entry_ms=self.faults.entry_ms, response_ms=self.faults.response_ms)
+        return Setting(latency=latency, queue=self.queue, seed=self.seed, strategy=self.strategy)
+
     def _info(self) -> RunInfo:
         plan = self.faults
-        setting = Setting(
-            latency=Latency(entry_ms=plan.entry_ms, response_ms=plan.response_ms), queue=self.queue, seed=self.seed,
-            strategy=self.strategy,
-        )  # fmt: skip
         latency = {"source": "fault plan", "faults": plan.model_dump(exclude_defaults=True)}
         for way in ("entry", "response"):
             constant, spread = getattr(plan, f"{way}_ms"), getattr(plan, f"{way}_spread_ms")
@@ -199,7 +209,8 @@ class Session:
                 latency[f"{way}_p{percentile}_ms"] = constant - spread * math.log(share)
         return RunInfo(
             name=self.name, mode="paper", venue="paper", seed=self.seed, queue=self.queue, latency=latency,
-            warmup=asdict(self._fit), setting=setting_dict(setting),
+            warmup=asdict(self._fit), setting=setting_dict(self._setting()),
+            market={"source": self.feed.source, "synthetic": self.feed.synthetic},
         )  # fmt: skip
 
     def _counters(self) -> dict[str, int]:
@@ -217,6 +228,11 @@ class Session:
         return dict(counts)
 
     # --- Looking -----------------------------------------------------------------------------------------------------
+
+    @property
+    def began(self) -> bool:
+        """Whether it has begun to trade; it may be over."""
+        return self._engine is not None
 
     def status(self) -> dict[str, Any]:
         """What the session does now: state, why, sides, time, position, P&L, orders, parameter version, latencies."""
@@ -307,6 +323,9 @@ class Session:
     def __repr__(self) -> str:
         state = "not started" if self._engine is None else self._engine.participation.trading.name.lower()
         return f"Session({self.name!r}, paper, {self.feed.instrument.symbol!r}, speed {self.speed:g}, {state})"
+
+    def _repr_html_(self) -> str:
+        return session_html(repr(self), self.status(), self.orders()) if self.began else f"<p>{escape(repr(self))}</p>"
 
 
 def _feed_of(feed: Feed | str | Path | None) -> Feed:

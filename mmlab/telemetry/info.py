@@ -68,6 +68,8 @@ class RunInfo:
     """How many configurations were run on this feed before this one was chosen, itself included."""
     feed: dict[str, Any] = field(default_factory=dict)
     """Facts about the feed (`mmlab.lab.feed_facts`); filled in by `Run`."""
+    market: dict[str, Any] = field(default_factory=dict)
+    """Of a paper run: ``source`` and ``synthetic`` of the feed that its venue replayed."""
     started: str = field(default_factory=utc_now)
     """Wall-clock start, UTC."""
     finished: str = field(default_factory=utc_now)

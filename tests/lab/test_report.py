@@ -143,6 +143,32 @@ def test_the_run_itself_is_not_repeated(run):
     assert not table["flips"].any()
 
 
+def test_a_paper_run_is_compared_with_a_replay_of_what_it_heard(tmp_path):
+    calls = []
+
+    def replayed(run, **changes):
+        calls.append(changes)
+        other = make_run(60, seed=5, feed=run.feed)
+        other.tables.metrics["net_pnl"] = -5.0 if changes.get("queue") == "power" else 2.0
+        return other
+
+    latency = {"source": "fault plan", "faults": {"drop_ack": 0.1}}
+    run = make_run(60, rerun=replayed, mode="paper", latency=latency, setting=SETTING)
+    run.tables.metrics["net_pnl"] = -1.0
+    table = run.sensitivity
+    assert calls[0] == {}
+    assert list(table.index[:2]) == ["as run", "replayed"]
+    assert len(calls) == len(VARIANTS) - 1  # "latency x1" and the run's queue model are the replay
+    assert list(table.index[table["flips"]]) == ["replayed", "queue power"]
+    assert table["change"].loc[["as run", "replayed", "latency x1", "queue power"]].tolist() == [0.0, 3.0, 0.0, -7.0]
+    first, second, _ = headline(run, table)[-3:]  # an alarm about halts comes before
+    assert first == "Replayed, without the venue's faults, what it heard gives net P&L of the other sign."
+    assert second == "Not robust: replayed, net P&L changes sign with queue power."
+    text = Page(run.report(tmp_path / "x.html").read_text()).text
+    for words in ("Faults drop_ack 0.1", "Ended end of feed", "The other rows are replays of what it heard"):
+        assert words in text
+
+
 @pytest.mark.parametrize(
     ("rerun", "wanted", "says"),
     [(None, True, "not made by a backtest"), (losing, False, "made without it"), ("refuse", True, "Not run: no feed.")],

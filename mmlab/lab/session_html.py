@@ -1,0 +1,38 @@
+"""A running session in a notebook cell."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import pandas as pd
+
+from mmlab.lab.report_text import number, rows_html
+
+SHOWN = ["side", "rung", "slot", "version", "state", "maps", "price", "size", "filled"]
+
+
+def session_html(title: str, status: dict[str, Any], orders: pd.DataFrame) -> str:
+    """State and why, position, P&L and working orders.
+
+    Parameters
+    ----------
+    title : str
+        What it is.
+    status, orders
+        From `mmlab.Session`.
+    """
+    state = status["trading"] + (f" ({status['why']})" if status["why"] else "")
+    state += f", {status['ended']}" if status["ended"] else ""
+    rows = [
+        ("time", f"{status['time']:%Y-%m-%d %H:%M:%S} UTC"),
+        ("state", state),
+        ("bid, ask", f"{status['bid']}, {status['ask']}"),
+        ("position", number(status["position"])),
+        ("net P&L", number(status["net_pnl"], sign=True)),
+        ("fills", number(status["fills"])),
+        ("messages", number(status["messages"])),
+        ("orders", number(status["orders"])),
+    ]
+    table = orders[SHOWN].to_html(index=False, border=0) if len(orders) else ""
+    return f"<p><b>{html.escape(title)}</b></p>{rows_html(rows)}{table}"
