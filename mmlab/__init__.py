@@ -31,7 +31,6 @@ _HOME = {
     "Session": "mmlab.lab.session",
     "verify_decisions": "mmlab.lab.verify",
     "FaultPlan": "mmlab.venues.paper",
-    "verify_decisions": "mmlab.lab.verify",
     "load_run": "mmlab.lab.backtesting",
     "Run": "mmlab.lab.run",
     "what_if": "mmlab.lab.backtesting",
