@@ -132,9 +132,7 @@ def test_ctrl_c_cancels_all_and_says_what_is_left(feed_file, tmp_path):
     try:
         orders = out / "metrics.csv"
         for _ in range(600):
-            if (
-                orders.is_file() and len(orders.read_text().splitlines()) > 45
-            ):  # seconds of the feed, 25 of them warm-up
+            if orders.is_file() and len(orders.read_text().splitlines()) > 45:  # s of the feed, 25 of warm-up
                 break
             time.sleep(0.2)
         child.send_signal(signal.SIGINT)

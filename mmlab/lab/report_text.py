@@ -217,7 +217,9 @@ def latency_text(latency: dict[str, Any]) -> str:
 
 def faults_text(faults: dict[str, Any]) -> str:
     """A fault plan's fields that differ from the defaults."""
-    return ", ".join(f"{name} {value}" for name, value in faults.items()) or "none"
+    rejects = {f"rejects.{code}": share for code, share in faults.get("rejects", {}).items()}
+    shown = {name: value for name, value in {**faults, **rejects}.items() if name != "rejects"}
+    return ", ".join(f"{name} {value:g}" for name, value in shown.items()) or "none"
 
 
 def plural(n: int, what: str) -> str:
@@ -265,8 +267,8 @@ def sensitivity_table(table: pd.DataFrame) -> str:
         for name, row in table.iterrows()
     ]
     note = (
-        "<p>The run was traded on the paper venue. The other rows are replays of what it heard, without faults;"
-        f" &ldquo;{REPLAYED}&rdquo; has its queue model, latency and fees, and the rows below are compared with it.</p>"
+        "<p class='help'>The run was traded on the paper venue. The other rows are replays of what it heard, without"
+        f" faults; &ldquo;{REPLAYED}&rdquo; has its queue model, latency and fees, and the rows below are compared with it.</p>"
     )
     shown = rows_html(rows, ("", "net P&L", "bps of traded", "change", "fills", ""))
     return shown + note * (REPLAYED in table.index)

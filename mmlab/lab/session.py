@@ -175,7 +175,7 @@ class Session:
                 self._engine.supervisor.start("progress", lambda: self._tell(progress, duration_s), restart=False)
             info.ended = await self._engine.run(duration_s)
         except asyncio.CancelledError:
-            info.ended = "interrupted"
+            info.ended = "interrupted" if self._engine is None else self._engine.ended
             raise
         except Exception as error:
             info.ended = f"failed: {error}"

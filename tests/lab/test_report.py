@@ -152,7 +152,7 @@ def test_a_paper_run_is_compared_with_a_replay_of_what_it_heard(tmp_path):
         other.tables.metrics["net_pnl"] = -5.0 if changes.get("queue") == "power" else 2.0
         return other
 
-    latency = {"source": "fault plan", "faults": {"drop_ack": 0.1}}
+    latency = {"source": "fault plan", "faults": {"drop_ack": 0.1, "rejects": {"9": 0.05}}}
     run = make_run(60, rerun=replayed, mode="paper", latency=latency, setting=SETTING)
     run.tables.metrics["net_pnl"] = -1.0
     table = run.sensitivity
@@ -165,7 +165,11 @@ def test_a_paper_run_is_compared_with_a_replay_of_what_it_heard(tmp_path):
     assert first == "Replayed, without the venue's faults, what it heard gives net P&L of the other sign."
     assert second == "Not robust: replayed, net P&L changes sign with queue power."
     text = Page(run.report(tmp_path / "x.html").read_text()).text
-    for words in ("Faults drop_ack 0.1", "Ended end of feed", "The other rows are replays of what it heard"):
+    for words in (
+        "Faults drop_ack 0.1, rejects.9 0.05",
+        "Ended end of feed",
+        "The other rows are replays of what it heard",
+    ):
         assert words in text
 
 

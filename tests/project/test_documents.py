@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mmlab import FaultPlan
+
 
 @pytest.fixture(scope="module")
 def pages(tracked):
@@ -33,6 +35,11 @@ def test_named_commands_exist(pages):
     named = {name for text in pages.values() for name in re.findall(r"(?:^\$ |`)mmlab ([a-z-]+)", text, re.MULTILINE)}
     assert named
     assert named <= set(re.findall(r"[a-z-]+", usage))
+
+
+def test_every_fault_is_explained(root):
+    table = (root / "docs" / "engine.md").read_text().partition("## What can go wrong on paper")[2]
+    assert set(FaultPlan.model_fields) <= set(re.findall(r"`([a-z_]+)`", table))
 
 
 def test_readme_is_one_screen(root):
