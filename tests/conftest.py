@@ -26,6 +26,11 @@ def shared_data(name: str) -> Path:
     return path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright leaves an event loop running, beside which no other can run."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--update-golden` writes golden files anew (`tests/orders/golden`)."""
     parser.addoption("--update-golden", action="store_true", help="write golden files anew, to be reviewed like code")
