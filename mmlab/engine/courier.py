@@ -67,6 +67,11 @@ class Courier:
         self._payloads: dict[int, tuple[int, Payload]] = {}
         self._asked_ns: dict[int, tuple[int, bool]] = {}
 
+    @property
+    def busy(self) -> bool:
+        """Whether something waits for the signer or the sender."""
+        return self.signer.waiting > 0 or len(self.outbox) > 0
+
     # --- Out ---------------------------------------------------------------------------------------------------------
 
     def sign(self, sign: Sign) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from mmlab.engine.account_feed import event_of
 from mmlab.engine.courier import Courier
 from mmlab.engine.decider import Decider
 from mmlab.engine.desk import Desk, Outlets
@@ -34,7 +35,7 @@ from mmlab.engine.steering import Steering
 from mmlab.engine.supervisor import Alarm, Supervisor, text_of
 from mmlab.engine.uptime import Uptime
 from mmlab.events import NEVER_NS, NS_PER_S, Switch
-from mmlab.exchange import FillUpdate, Linked, OrderUpdate, PositionUpdate, Status, Unlinked
+from mmlab.exchange import Linked, Status, Unlinked
 from mmlab.orders import OrderManager, OrderSettings
 from mmlab.orders import events as e
 from mmlab.orders.commands import Anomaly, Query
@@ -282,16 +283,12 @@ class Engine:
     async def _hear_account(self) -> None:
         async for message in self.venue.account():
             checked, now_ns = self.inbound.account(message), self.now()
-            if isinstance(checked, OrderUpdate):
-                self._report(e.OrderReport(now_ns, checked.order, checked.exch_ns))
-            elif isinstance(checked, FillUpdate):
-                self._report(e.Trade(now_ns, checked.fill))
-            elif isinstance(checked, PositionUpdate):
-                self._report(e.PositionReport(now_ns, checked.position_lots))
-            elif isinstance(checked, Status):
+            if isinstance(checked, Status):
                 self.steering.status(trading=checked.trading, reason=checked.reason)
             elif isinstance(checked, Linked | Unlinked):
                 self._link(checked, now_ns)
+            elif checked is not None and (event := event_of(checked, now_ns)) is not None:
+                self._report(event)
 
     def _link(self, message: Linked | Unlinked, now_ns: int) -> None:
         up = isinstance(message, Linked)
@@ -301,7 +298,9 @@ class Engine:
         self.participation.link(up=up, now_ns=now_ns)
         if up:
             self.courier.epoch = message.epoch
-        self._report(e.LinkUp(now_ns, message.epoch) if up else e.LinkDown(now_ns, message.epoch))
+        event = event_of(message, now_ns)
+        if event is not None:
+            self._report(event)
         self.steering.step()
 
     async def _order_loop(self) -> None:
@@ -318,6 +317,8 @@ class Engine:
                 self._tell(event)
                 self.courier.stamp_ns = 0
                 self.stopwatch.add("order", perf_counter_ns() - started)
+            if self.courier.busy:
+                await asyncio.sleep(0)  # signer and sender first
             deadline_ns = self.manager.next_deadline()
             if deadline_ns is not None and deadline_ns <= self.now():
                 self._tell(e.Timer(self.now()))

@@ -1,4 +1,4 @@
-"""`Session`: trade a market on the paper venue with the engine that also trades live."""
+"""`Session`: trade a market on the paper venue, with the engine's tasks, order manager and run directory."""
 
 from __future__ import annotations
 
