@@ -268,8 +268,8 @@ def sensitivity_table(table: pd.DataFrame) -> str:
     ]
     note = (
         "<p class='help'>The run was traded on the paper venue. The other rows are replays of what it heard, without"
-        f" faults; &ldquo;{REPLAYED}&rdquo; has its queue model, latency and fees;"
-        " the rows below are compared with it.</p>"
+        f" faults; &ldquo;{REPLAYED}&rdquo; has its queue model, latency and fees, and the rows below are compared"
+        " with it.</p>"
     )
     shown = rows_html(rows, ("", "net P&L", "bps of traded", "change", "fills", ""))
     return shown + note * (REPLAYED in table.index)
