@@ -20,6 +20,13 @@ def test_before_it_begins():
         session.status()
 
 
+@pytest.fixture
+def compiled(tmp_path):
+    """Everything a session needs, so that no feed time passes while Numba works."""
+    mmlab.Session(CONFIG, feed=make_feed(60), speed=math.inf, out=tmp_path / "first").run()
+
+
+@pytest.mark.usefixtures("compiled")
 def test_while_it_trades_and_after(tmp_path):
     session = mmlab.Session(CONFIG, feed=make_feed(300), speed=20.0, out=tmp_path / "run")
 
