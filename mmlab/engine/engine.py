@@ -163,6 +163,7 @@ class Engine:
         for _, _, do in self.news.take_now():  # the kernel hears of the last fills
             if do is not None:
                 do()
+        self._write_metrics()  # how it ended
         for alarm in (self._decide_alarm, self._order_alarm):
             alarm.set(None)
         self.courier.signer.close()

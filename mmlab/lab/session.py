@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from mmlab.config import Config
-from mmlab.engine.decider import QuoterAddress
+from mmlab.engine.decider import QuoterAddress, load_kernels
 from mmlab.engine.engine import Engine
 from mmlab.engine.setup import Setup
 from mmlab.errors import ConfigError, MMLabError, SessionError
@@ -164,6 +164,7 @@ class Session:
             {} if self.strategy is None else self.strategy.numbers,
         )  # fmt: skip
         try:
+            load_kernels()  # which may compile, so before the session's time begins
             params = setup.params()
             info.params = record_to_dict(params[0])
             speed = 1.0 if self.speed == math.inf else self.speed

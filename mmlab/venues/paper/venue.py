@@ -112,6 +112,7 @@ class PaperVenue:
         self.instrument, self.faults = feed.instrument, faults or FaultPlan()
         plan, events = self.faults, feed.events
         begin_ns = int(min(events["exch_ns"][0], events["local_ns"][0])) if events.size else 0
+        book = Exchange(tape_of(feed), self.instrument, params, **exchange)  # may compile, so before time begins
         self.clock: Clock = clock or LoopClock(begin_ns, speed)
         self.signer: Signer = signer or PaperSigner()
         start_ns = self.clock.now_ns()
@@ -125,7 +126,6 @@ class PaperVenue:
         self._updates = Line(plan, self._chances[UPDATES], "update")
         self.rules = self._rules()
         self._account = Account(keys, self.rules.min_lots, Bucket(rate_rule(plan)), Quota(quota_rule(plan)))
-        book = Exchange(tape_of(feed), self.instrument, params, **exchange)
         book.rewind(shift_ns)
         self._desk = Desk(book, self._account, plan, self._chances[VENUE], self._update)
         self._market = MarketFeed(events, plan, self._chances[MARKET_FEED], shift_ns, loop=loop)
