@@ -151,7 +151,7 @@ def messages() -> Iterator[Line]:
         row = json.loads(line)
         figures = ", ".join(f"{key} {value}" for key, value in row.items())
         wanted = row["rungs"] == 4
-        yield f"messages, {row['recording']}, {row['rungs']} rungs", not wanted or row["ratio"] <= 1 / 3, figures
+        yield f"messages, {row['recording']}, {row['rungs']} rungs", not wanted or row["share"] <= 1 / 3, figures
 
 
 @group

@@ -157,7 +157,7 @@ class Session:
         """The whole session, on the running loop."""
         info = self._info()
         path = self.run_dir = self.run_dir or Path("runs") / folder_name(info)
-        files = LiveRun(path, self.config, info, self.feed.instrument.to_dict())
+        files = LiveRun(path, self.config, info, self.feed.instrument.to_dict(), patient=self.speed == math.inf)
         setup = Setup(
             self.config, self.feed.instrument, self._fit, files.put, files.log, files.change, self.seed,
             None if self.strategy is None else QuoterAddress(self.strategy.function),

@@ -55,6 +55,9 @@ def verify_decisions(path: str | Path, strategy: Quoter | None = None) -> Verdic
     stored = read_run(path)
     if stored.inputs["what"] != KERNEL:
         raise SessionError(f"{path}: a {stored.info.mode} run records no kernel inputs; they follow from its feed")
+    dropped = stored.info.counters.get("dropped_inputs", 0)
+    if dropped:
+        raise SessionError(f"{path}: the disk did not keep up, {dropped} inputs are missing: nothing can be verified")
     instrument, fit = Instrument(**stored.instrument), WarmUp(**stored.info.warmup)
     quoter = None if strategy is None else QuoterAddress(strategy.function)
     params = {

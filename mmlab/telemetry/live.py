@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,8 @@ PLACES = {
 """Rows of each table that wait in memory at most: at 1,000 inputs a second, two minutes of a disk that hangs."""
 PROMPT = ("fills", "gates", "changes")
 """Tables written when something happens, not only at the next flush."""
+PATIENCE_S = 60.0
+"""How long a patient `put` waits."""
 _NO_TARGETS = np.zeros(0, TARGET)
 
 
@@ -84,6 +87,8 @@ class LiveRun:
     on_warning : callable, optional
         Takes a sentence, once for each kind of trouble. Called on the engine's thread (rows dropped) or the writer's
         (the disk), so it must not wait.
+    patient : bool
+        `put` waits for the disk instead of dropping rows: for sessions that run faster than real time.
     places : dict, optional
         Other numbers of rows that may wait, by table (`PLACES`); powers of two.
     write : callable, optional
@@ -113,13 +118,14 @@ class LiveRun:
         *,
         flush_s: float = 1.0,
         on_warning: Callable[[str], object] | None = None,
+        patient: bool = False,
         places: dict[str, int] | None = None,
         write: Write = os.pwrite,
     ) -> None:
         self.path, self.config, self.info, self.instrument = Path(path), config, info, instrument
         self._on_warning, self._warned = on_warning, set[str]()
         self._scale = Scale(instrument["tick_size"], instrument["lot_size"])
-        self._closed = False
+        self._closed, self._patient = False, patient
         self._rows: dict[str, RowSink] = {}
         self._lines: dict[str, LineSink] = {}
         require_new(self.path)
@@ -155,6 +161,8 @@ class LiveRun:
             Of decisions: their target quotes, as many as ``rows["targets"]`` says, in their order.
             ``first_target`` is worked out when the run is closed.
         """
+        if self._patient:
+            self._wait_for_room(table, rows)
         if table == "decisions":
             dropped = self._decisions.put(rows, _NO_TARGETS if targets is None else targets)
         else:
@@ -163,6 +171,14 @@ class LiveRun:
             self._warn(f"drop {table}", f"the disk does not keep up: rows of {table} are missing from {self.path}")
         if table in PROMPT:
             self._writer.hurry()
+
+    def _wait_for_room(self, table: str, rows: Any) -> None:
+        """Wait until the writer has made room for rows, at most `PATIENCE_S`; a disk that fails is not waited for."""
+        ring = self._decisions.ring if table == "decisions" else self._rows[table].ring
+        n = rows.size if isinstance(rows, np.ndarray) else 1
+        until_s = monotonic() + PATIENCE_S
+        while ring.room < n <= ring.size and not self._writer.disk_errors and monotonic() < until_s:
+            sleep(0.001)
 
     def change(self, ts_ns: int, source: str, old: dict[str, Any], new: dict[str, Any], version: int) -> None:
         """Note a change of parameters in ``changes.jsonl``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import threading
 import time
 
@@ -232,6 +233,22 @@ def test_a_slow_disk_loses_nothing_that_has_room(run, kernel_inputs, disk, tmp_p
         assert_same(getattr(run.tables, name), getattr(again.tables, name))
     assert_same(read_inputs(tmp_path / "live", again.inputs), kernel_inputs)
     assert again.info.counters == run.info.counters
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_a_patient_run_waits_instead_of_dropping(run, tmp_path, patient):
+    def slow(*args):
+        time.sleep(0.01)
+        return os.pwrite(*args)
+
+    going = begin(run, tmp_path / "live", flush_s=0.01, places={"inputs": 128}, patient=patient, write=slow)
+    for i in range(40):
+        going.put("inputs", numbered(64, 64 * i))
+    going.close()
+    assert ("dropped_inputs" in going.counters) == (not patient)
+    if patient:
+        inputs = read_inputs(tmp_path / "live", read_run(tmp_path / "live").inputs)
+        assert inputs["order_id"].tolist() == list(range(64 * 40))
 
 
 def test_a_full_disk_is_told_once_and_made_good_once_there_is_room(run, kernel_inputs, disk, tmp_path):
