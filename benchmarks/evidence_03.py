@@ -136,7 +136,8 @@ async def halted(feed: mmlab.Feed, on_halt: str) -> tuple[bool, str]:
         await task
         grown = any(abs(position) > abs(held) + 1e-12 for _, position, _ in seen)
         last = seen[-1]
-        ok = not grown and (on_halt == "reduce" or last[2] == 0)
+        kept, reduced = last[1] == held and last[2] == 0, not grown and abs(last[1]) < abs(held)
+        ok = kept if on_halt == "hold" else reduced
         return ok, f"position at the kill {held:g}, after it {last[1]:g}; state {last[0]}, orders {last[2]}"
 
 

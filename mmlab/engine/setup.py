@@ -56,12 +56,7 @@ class Setup:
         ConfigError
             The config contradicts itself or the market.
         """
-        params, _ = resolve(self.config, self.instrument, self.warmup)
-        if self.quoter is not None:
-            params["quoting"]["model"] = QUOTER
-            params["watch_sigma"] = params["watch_sizes"] = 1
-            params["user"][0, : len(self.user)] = list(self.user.values())
-        return params
+        return params_of(self.config, self.instrument, self.warmup, None if self.quoter is None else self.user)
 
     def with_config(self, config: Config) -> Setup:
         """The same with another config."""
@@ -82,3 +77,15 @@ class Setup:
             max_rearms=kill.losing.max_rearms,
             reduce=self.config.risk.on_halt == "reduce",
         )
+
+
+def params_of(
+    config: Config, instrument: Instrument, warmup: WarmUp, user: dict[str, float] | None
+) -> np.ndarray[Any, Any]:
+    """The resolved `PARAMS` row; with `user`, the numbers of a user's quoting function, for that function."""
+    params, _ = resolve(config, instrument, warmup)
+    if user is not None:
+        params["quoting"]["model"] = QUOTER
+        params["watch_sigma"] = params["watch_sizes"] = 1
+        params["user"][0, : len(user)] = list(user.values())
+    return params

@@ -12,11 +12,11 @@ import numpy as np
 from mmlab.config import Config
 from mmlab.engine.decider import QuoterAddress
 from mmlab.engine.rerun import rerun
+from mmlab.engine.setup import params_of
 from mmlab.errors import SessionError
 from mmlab.instrument import Instrument
 from mmlab.lab.quoters import Quoter
-from mmlab.params import QUOTER
-from mmlab.resolve import WarmUp, resolve
+from mmlab.resolve import WarmUp
 from mmlab.telemetry.inputs import KERNEL, read_inputs
 from mmlab.telemetry.run_directory import read_run
 
@@ -60,8 +60,9 @@ def verify_decisions(path: str | Path, strategy: Quoter | None = None) -> Verdic
         raise SessionError(f"{path}: the disk did not keep up, {dropped} inputs are missing: nothing can be verified")
     instrument, fit = Instrument(**stored.instrument), WarmUp(**stored.info.warmup)
     quoter = None if strategy is None else QuoterAddress(strategy.function)
+    user = None if strategy is None else strategy.numbers
     params = {
-        version: _params(config, instrument, fit, strategy) for version, config in versions(path, stored.config).items()
+        version: params_of(config, instrument, fit, user) for version, config in versions(path, stored.config).items()
     }
     again = rerun(read_inputs(path, stored.inputs), params, instrument.to_ticks(fit.mid), quoter)
     tables = {name: getattr(stored.tables, name) for name in ("decisions", "targets")}
@@ -79,15 +80,6 @@ def versions(path: Path, config: Config) -> dict[int, Config]:
         config = config.with_(**change["new"])
         found[int(change["version"])] = config
     return found
-
-
-def _params(config: Config, instrument: Instrument, fit: WarmUp, strategy: Quoter | None) -> Array:
-    params, _ = resolve(config, instrument, fit)
-    if strategy is not None:
-        params["quoting"]["model"] = QUOTER
-        params["watch_sigma"] = params["watch_sizes"] = 1
-        params["user"][0, : len(strategy.numbers)] = list(strategy.numbers.values())
-    return params
 
 
 def differing(a: Array, b: Array) -> int:
