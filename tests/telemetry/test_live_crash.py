@@ -160,6 +160,7 @@ def crashed(run, kernel_inputs, tmp_path_factory):
     """A directory whose writer died after two batches of every stream, and the rows in the first of them."""
     folder = tmp_path_factory.mktemp("crashed") / "run"
     going = begin(run, folder, flush_s=3600.0)
+    going._writer.hurry = lambda: None  # its thread sleeps: rows have one taker, which here is this one
     first = {}
     for part in (0, 1):
         going.put("inputs", kernel_inputs[40 * part : 40 * part + 40])
