@@ -1,6 +1,6 @@
 """Typed configuration: every knob with its unit, default, bounds and help.
 
-Sections mirror `docs/terms`: ``strategy, ladder, gates, kill, risk, execution, telemetry``. A config is immutable;
+Sections mirror `docs/terms`: ``strategy, ladder, gates, kill, risk, execution, owner, telemetry``. A config is immutable;
 `Config.with_` makes a changed copy, validated as a whole. ``None`` means "from the instrument or the feed's warm-up"
 and is resolved by `mmlab.params`. A file holds only what it wants to change.
 """
@@ -347,6 +347,9 @@ class Risk(Section):
     target_pct: float = _number(0.5, 0.01, 0.99, "", "portfolio: share of the total to hold in base")
     max_live_orders: int | None = _number(None, 1, 10000, "orders", "none: 4x rungs + 4")
     max_order_notional: float | None = _number(None, 0, 1e18, "quote", "none: no limit")
+    max_total_notional: float | None = _number(
+        None, 0, 1e18, "quote", "of all sessions of this user on this machine, side by side; none: no limit"
+    )
     max_messages_per_min: int | None = _number(None, 1, 1e9, "1/min", "none: no limit")
     collar_bps: float = _number(100.0, 1, 1e4, "bps", "order price from the mid; beyond is refused, three halt")
     on_halt: Literal["hold", "reduce"] = Field("hold", description="what happens to the position on a halt")
@@ -399,6 +402,15 @@ class Execution(Section):
     post_only: bool = Field(True, description="quotes are post-only")
 
 
+class Owner(Section):
+    """What a session does when the notebook or command that started it is gone."""
+
+    on_owner_lost: Literal["stop", "halt", "keep"] = Field(
+        "stop", description="stop: cancel all and end; halt: cancel all and wait for `attach`; keep: go on"
+    )
+    grace_s: float = _number(30.0, 0.5, 86400, "s", "quoting goes on this long after the last sign of life")
+
+
 class Telemetry(Section):
     """What a run records."""
 
@@ -415,6 +427,7 @@ class Config(Section):
     kill: Kill = Kill()
     risk: Risk = Risk()
     execution: Execution = Execution()
+    owner: Owner = Owner()
     telemetry: Telemetry = Telemetry()
 
     def __init__(self, **sections: Any) -> None:
