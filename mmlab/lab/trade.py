@@ -20,7 +20,8 @@ from mmlab.engine.engine import Engine
 from mmlab.engine.overview import overview
 from mmlab.engine.owner import OwnerWatch
 from mmlab.engine.setup import Setup
-from mmlab.errors import SessionError
+from mmlab.engine.stopwatch import STAGES
+from mmlab.errors import ConfigError, SessionError
 from mmlab.events import NS_PER_S
 from mmlab.lab.backtesting import setting_dict
 from mmlab.lab.plan import Plan
@@ -188,6 +189,12 @@ class Trade:
     def metrics_text(self) -> str:
         """The state in Prometheus' text format."""
         return exposition(self.state())
+
+    def latencies_us(self, stage: str, newest: int) -> list[float]:
+        """The newest latencies of a stage, microseconds."""
+        if stage not in STAGES:
+            raise ConfigError(f"stage = {stage}: must be one of {', '.join(STAGES)}")
+        return self._running().stopwatch.newest_us(stage, newest)
 
     # --- Steering ----------------------------------------------------------------------------------------------------
 
