@@ -111,7 +111,12 @@ def kill_the_kernel(manager: Any, engine: Client) -> dict[str, Any]:
             break
         quoting_s = time.monotonic() - start
         time.sleep(0.02)
-    return {"how": how, "quoted_on_s": round(quoting_s, 2), "empty_after_s": round(time.monotonic() - start, 2), "grace_s": GRACE_S}
+    return {
+        "how": how,
+        "quoted_on_s": round(quoting_s, 2),
+        "empty_after_s": round(time.monotonic() - start, 2),
+        "grace_s": GRACE_S,
+    }
 
 
 def main() -> None:
