@@ -45,7 +45,7 @@ class Ledger:
     def reserve(self, wanted: float, least: float, total: float) -> float:
         """Reserve notional: as much of `wanted` as the others leave of `total`, and never less than `least`.
 
-        What each wants is met up to one level for all (max-min fairness), so that none that came first starves the rest.
+        What each wants is met up to one level for all (max-min fairness), so none that came first starves the rest.
 
         Parameters
         ----------
