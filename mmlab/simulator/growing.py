@@ -1,6 +1,6 @@
 """`GrowingTape`: the tape of a feed that is still being recorded. Every row is read once.
 
-The price window is laid once, `REACH` about a price of the market, since what comes cannot be surveyed. The last row is
+The price window is laid once about a price of the market, since what comes cannot be surveyed. The last row is
 held back until another one follows, or the feed is over: only then is it known where its message ends.
 """
 
@@ -27,8 +27,10 @@ from mmlab.simulator.tape import Tape, find_all_adds
 
 Array = np.ndarray[Any, Any]
 
-REACH, LEAST_REACH = 0.25, 64
-"""Levels within this share of the price, and within so many ticks, are kept."""
+NEAR, WHOLE = (0.25, 0.25), (0.5, 1.0)
+"""Levels within these shares of the price, below and above, are kept."""
+LEAST_REACH = 64
+"""And within so many ticks."""
 ROOM = 1 << 16
 _TABLES = {"book": BOOK, "prints": PRINT, "others": np.dtype("i8"), "steps": STEP}
 
@@ -40,6 +42,8 @@ class GrowingTape:
     ----------
     mid_ticks : int
         A price of the market.
+    reach : (float, float)
+        Shares of it, below and above, within which levels are kept (`NEAR`, `WHOLE`).
     by_order : bool
         Whether the feed is order by order.
     adds : bool
@@ -51,9 +55,11 @@ class GrowingTape:
         Rows taken, the one held back included.
     """
 
-    def __init__(self, mid_ticks: int, *, by_order: bool = False, adds: bool = False) -> None:
-        reach = max(LEAST_REACH, round(REACH * abs(mid_ticks)))
-        self.low_ticks, self.high_ticks, self.by_order = mid_ticks - reach, mid_ticks + reach, by_order
+    def __init__(
+        self, mid_ticks: int, reach: tuple[float, float] = NEAR, *, by_order: bool = False, adds: bool = False
+    ) -> None:
+        below, above = (max(LEAST_REACH, round(share * abs(mid_ticks))) for share in reach)
+        self.low_ticks, self.high_ticks, self.by_order = mid_ticks - below, mid_ticks + above, by_order
         self.size, self._adds = 0, adds and by_order
         width = self.high_ticks - self.low_ticks + 1
         self._levels, self._reading = np.zeros((2, width), np.int64), first_reading(width)

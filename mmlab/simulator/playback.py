@@ -94,11 +94,18 @@ class Playback:
         for name in ("events", "book", "prints", "others"):
             feed[f"n_{name}"] = self._kept[name].size
 
-    def adopt(self, lots: int, since_ns: int) -> None:
-        """Hold `lots` from now on, valued at the mid, as if since `since_ns`. Before the first quote."""
+    def adopt(self, lots: int, since_ns: int) -> bool:
+        """Hold `lots` from now on, valued at the mid, as if since `since_ns`; before the first quote.
+
+        Returns whether there is a mid: without one nothing is held.
+        """
+        mid = float(self._kept["state"]["last_mid"][0])
+        if not np.isfinite(mid):
+            return False
         params = one_row(PARAMS)
         params[:] = self._kept["params"]
-        adopt(params, self._kept["state"], self._sim, self.paused_ns, lots, min(since_ns, self.paused_ns))
+        adopt(params, self._kept["state"], self._sim, self.paused_ns, lots, mid, min(since_ns, self.paused_ns))
+        return True
 
     def result(self) -> Replay:
         """What has happened so far; its tables do not change any more, its state does."""
