@@ -6,7 +6,7 @@ Held are the market's events of the last window as a tape, what the session did 
     |------------------------|--------------------------------------|----------|
     tape begins              start_ns                               end_ns     last_ns
 
-Nothing is quoted in the run-in: it gives the estimators their memory, as a warm-up does. The window ends a little before
+Nothing is quoted in the run-in: it gives the estimators their memory, as a warm-up does. The window ends a bit before
 the newest row, since rows travel: only what can no longer be changed by a late one is replayed (`simulator.playback`).
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from mmlab.config import Config
 from mmlab.errors import SessionError
-from mmlab.events import DECISION, FILL, METRIC, NS_PER_S, Kind
+from mmlab.events import EVENT, FILL, METRIC, NS_PER_S, InputKind, Kind
 from mmlab.feeds.slicing import cut
 from mmlab.instrument import Instrument
 from mmlab.lab.backtesting import Setting, stored_setting
@@ -31,7 +31,7 @@ from mmlab.resolve import WarmUp
 from mmlab.simulator.growing import NEAR, WHOLE, GrowingTape, is_by_order
 from mmlab.telemetry.finish import LOCK, settle
 from mmlab.telemetry.info import RUNNING, RunInfo
-from mmlab.telemetry.inputs import KERNEL, market_events
+from mmlab.telemetry.inputs import KERNEL
 from mmlab.telemetry.run_directory import read_record
 from mmlab.telemetry.tails import CsvTail, StreamTail
 
@@ -44,7 +44,8 @@ STEPS = 30
 RUN_IN_HALF_LIVES, LEAST_RUN_IN_S, MOST_RUN_IN_S = 2.0, 60.0, 600.0
 MOVE = 0.1
 """The tape's price window is laid anew once the price has moved by this share."""
-_DECISION = ("local_ns", "bid_reasons", "ask_reasons")
+REASONS = np.dtype([("local_ns", "i8"), ("bid_reasons", "u4"), ("ask_reasons", "u4")])
+"""What is read of decisions."""
 
 
 class Recording:
@@ -97,10 +98,10 @@ class Recording:
         self._first = Config.load(self.run_dir / "config.toml")
         self.config, self.version = self._first, 0
         self._inputs, self._reasons = (
-            StreamTail(self.run_dir, "inputs"), StreamTail(self.run_dir, "decisions", _DECISION)
+            StreamTail(self.run_dir, "inputs", EVENT), StreamTail(self.run_dir, "decisions", REASONS)
         )  # fmt: skip
         self._tails = {name: CsvTail(self.run_dir, name) for name in ("fills", "metrics")}
-        self.fills, self.metrics, self.decisions = np.zeros(0, FILL), np.zeros(0, METRIC), np.zeros(0, DECISION)
+        self.fills, self.metrics, self.decisions = np.zeros(0, FILL), np.zeros(0, METRIC), np.zeros(0, REASONS)
         self.lag_ns, self.anchors, self.over = round(LAG_S * NS_PER_S), 0, False
         self.start_ns, self.last_ns = self.warmup.end_ns, 0
         self._replayed_ns = 0  # no row may be earlier than this at the exchange
@@ -134,7 +135,7 @@ class Recording:
     def _take(self, rows: Array) -> None:
         if not rows.size:
             return
-        events = market_events(rows)
+        events = rows[rows["kind"] < min(InputKind)]  # the others are of the engine's own making
         if events.size:
             np.maximum.accumulate(events["local_ns"], out=events["local_ns"])
             np.maximum(events["local_ns"], self.last_event_ns, out=events["local_ns"])
@@ -239,7 +240,7 @@ class Recording:
         self._replayed_ns = max(self._replayed_ns, until_ns + 1)
 
     def start(self) -> Array:
-        """The session's own `METRIC` row at the window's start, or the last one before; none before its first second."""
+        """The session's own `METRIC` row at the window's start, or the last before it; none before the first second."""
         n = int(np.searchsorted(self.metrics["local_ns"], self.start_ns, "right"))
         return self.metrics[max(0, n - 1) : n]
 

@@ -200,9 +200,7 @@ class Rehearsal:
         results = {"now": now.result(), "then": then.result()}
         columns = {name: figures(window, x.fills, x.metrics, x.decisions) for name, x in results.items()}
         columns["session"] = figures(window, r.fills, r.metrics, r.decisions)
-        runs = {
-            name: self._run(name, player, results[name], mids) for name, player in (("now", now), ("then", then))
-        }
+        runs = {name: self._run(name, player, results[name], mids) for name, player in (("now", now), ("then", then))}
         ours, theirs = now.config.flat(), then.config.flat()
         return WhatIf(
             runs["now"], runs["then"], table_of(columns), time.perf_counter() - started,

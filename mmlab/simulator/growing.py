@@ -23,6 +23,7 @@ from mmlab.kernels.book import (
     read_feed,
 )
 from mmlab.kernels.policy import records
+from mmlab.simulator.replay import _zeros
 from mmlab.simulator.tape import Tape, find_all_adds
 
 Array = np.ndarray[Any, Any]
@@ -128,6 +129,6 @@ def is_by_order(events: Array) -> bool:
 
 
 def _larger(table: Array, room: int) -> Array:
-    larger = np.empty(room, table.dtype)
+    larger = _zeros(room, table.dtype)
     larger[: table.size] = table
     return larger

@@ -14,12 +14,11 @@ import numpy as np
 
 from mmlab.events import NS_PER_S
 from mmlab.instrument import Instrument
-from mmlab.kernels.policy import one_row, records
+from mmlab.kernels.policy import one_row
 from mmlab.params import PARAMS
 from mmlab.simulator.adopt import adopt
 from mmlab.simulator.latency import Latency
 from mmlab.simulator.loop import GROW
-from mmlab.simulator.matching import ROOM
 from mmlab.simulator.memory import address_of
 from mmlab.simulator.replay import Replay, _check, _first_sim, _grown, _loop, _no_quoter, _result
 from mmlab.simulator.state import QUEUES

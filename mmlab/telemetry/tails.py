@@ -41,14 +41,15 @@ class StreamTail:
         The run directory, of a run that is going or has ended.
     name : str
         Key of `mmlab.telemetry.streams.STREAMS`.
-    columns : sequence of str, optional
-        Fields to read; the others are zero.
+    dtype : dtype, optional
+        What rows are given as; its fields are among the table's. Default: the table's own.
     """
 
-    def __init__(self, folder: Path, name: str, columns: tuple[str, ...] | None = None) -> None:
+    def __init__(self, folder: Path, name: str, dtype: np.dtype[Any] | None = None) -> None:
         self._stream, self._schema = folder / stream_file(name), stream_schema(name)
         self._parquet = folder / (INPUTS if name == "inputs" else FILES[name])
-        self._dtype, self._columns = STREAMS[name], columns or tuple(STREAMS[name].names or ())
+        self._dtype = STREAMS[name] if dtype is None else dtype
+        self._columns = tuple(self._dtype.names or ())
         self._file: int | None = None
         self._at = 0
         self._done = False  # the Parquet file, which is whole, has been read
@@ -115,7 +116,7 @@ class StreamTail:
                 yield pa.ipc.read_record_batch(message, self._schema), reader.tell()
 
     def _rows(self, batch: pa.RecordBatch) -> Array:
-        rows = np.zeros(batch.num_rows, self._dtype)
+        rows = np.empty(batch.num_rows, self._dtype)
         for column in self._columns:
             rows[column] = batch.column(column).to_numpy(zero_copy_only=False)
         return rows
