@@ -48,6 +48,32 @@ REASONS = np.dtype([("local_ns", "i8"), ("bid_reasons", "u4"), ("ask_reasons", "
 """What is read of decisions."""
 
 
+class Rows:
+    """A table that grows at its end and is cut at its beginning."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._rows, self._first, self._end = np.zeros(64, dtype), 0, 0
+
+    @property
+    def all(self) -> Array:
+        """The rows held; good until the next `add`."""
+        return self._rows[self._first : self._end]
+
+    def add(self, rows: Array) -> None:
+        """Add rows at the end."""
+        if self._end + rows.size > self._rows.size:
+            held = self.all
+            room = np.zeros(2 * (held.size + rows.size), self._rows.dtype)
+            room[: held.size] = held
+            self._rows, self._first, self._end = room, 0, held.size
+        self._rows[self._end : self._end + rows.size] = rows
+        self._end += rows.size
+
+    def drop(self, n: int) -> None:
+        """Drop the first `n` rows."""
+        self._first += max(0, n)
+
+
 class Recording:
     """One session's recorded events.
 
@@ -70,10 +96,9 @@ class Recording:
         Start of the window, and newest recorded time; session time, ns.
     tape : GrowingTape
         The market's events.
-    anchors : int
-        How often the tape was begun anew: what was made of one tape does not go with another.
-    fills, metrics, decisions : ndarray
-        What the session did since about the window's start; of decisions time and reasons only.
+    anchors, late : int
+        How often the tape was begun anew: what was made of one tape does not go with another. And how often a row came
+        so late that what was replayed would have to be replayed again.
 
     Raises
     ------
@@ -101,8 +126,8 @@ class Recording:
             StreamTail(self.run_dir, "inputs", EVENT), StreamTail(self.run_dir, "decisions", REASONS)
         )  # fmt: skip
         self._tails = {name: CsvTail(self.run_dir, name) for name in ("fills", "metrics")}
-        self.fills, self.metrics, self.decisions = np.zeros(0, FILL), np.zeros(0, METRIC), np.zeros(0, REASONS)
-        self.lag_ns, self.anchors, self.over = round(LAG_S * NS_PER_S), 0, False
+        self._rows = {"fills": Rows(FILL), "metrics": Rows(METRIC), "decisions": Rows(REASONS)}
+        self.lag_ns, self.anchors, self.late, self.over = round(LAG_S * NS_PER_S), 0, 0, False
         self.start_ns, self.last_ns = self.warmup.end_ns, 0
         self._replayed_ns = 0  # no row may be earlier than this at the exchange
         self.tape: GrowingTape | None = None
@@ -122,9 +147,10 @@ class Recording:
         over = self.info.ended != RUNNING  # read first: what is written before the end is read below
         for rows in self._inputs.read():
             self._take(rows)
-        self.fills = np.concatenate([self.fills, self._tails["fills"].read()])
-        self.metrics = np.concatenate([self.metrics, self._tails["metrics"].read()])
-        self.decisions = np.concatenate([self.decisions, *self._reasons.read()])
+        for name, tail in self._tails.items():
+            self._rows[name].add(tail.read())
+        for rows in self._reasons.read():
+            self._rows["decisions"].add(rows)
         self._look_at_changes()
         if over and not self.over and self.tape is not None:
             self.tape.extend(self.tape.events[:0], over=True)
@@ -157,7 +183,7 @@ class Recording:
     def _late(self) -> None:
         """A row came later than what was taken for settled: what was replayed is to be replayed again."""
         self.lag_ns = min(2 * self.lag_ns, round(MOST_LAG_S * NS_PER_S))
-        self.anchors += 1
+        self.late += 1
         self._replayed_ns = 0
 
     def _begin(self, events: Array) -> None:
@@ -216,12 +242,9 @@ class Recording:
 
     def _forget(self) -> None:
         """Drop what lies before the window; of metrics and decisions the last row before it says how it begins."""
-        self.fills = self.fills[np.searchsorted(self.fills["local_ns"], self.start_ns, "right") :]
-        for name in ("metrics", "decisions"):
-            rows = getattr(self, name)
-            before = int(np.searchsorted(rows["local_ns"], self.start_ns, "right")) - 1
-            if before > 0:
-                setattr(self, name, rows[before:])
+        for name, rows in self._rows.items():
+            before = int(np.searchsorted(rows.all["local_ns"], self.start_ns, "right"))
+            rows.drop(before if name == "fills" else before - 1)
 
     # --- Looking -----------------------------------------------------------------------------------------------------
 
@@ -239,10 +262,29 @@ class Recording:
         """A replay was taken up to `until_ns`: a row that was earlier at the exchange comes too late for it."""
         self._replayed_ns = max(self._replayed_ns, until_ns + 1)
 
-    def start(self) -> Array:
-        """The session's own `METRIC` row at the window's start, or the last before it; none before the first second."""
-        n = int(np.searchsorted(self.metrics["local_ns"], self.start_ns, "right"))
+    @property
+    def fills(self) -> Array:
+        """The session's fills, `FILL`."""
+        return self._rows["fills"].all
+
+    @property
+    def metrics(self) -> Array:
+        """The session's seconds, `METRIC`."""
+        return self._rows["metrics"].all
+
+    @property
+    def decisions(self) -> Array:
+        """The session's decisions, `REASONS`."""
+        return self._rows["decisions"].all
+
+    def second(self, ns: int) -> Array:
+        """The session's own `METRIC` row at a time, or the last before it; none before the first second."""
+        n = int(np.searchsorted(self.metrics["local_ns"], ns, "right"))
         return self.metrics[max(0, n - 1) : n]
+
+    def keep_all(self) -> None:
+        """From now on the window's start stays where it is."""
+        self._window_ns = math.inf
 
     def close(self) -> None:
         """Close the files."""

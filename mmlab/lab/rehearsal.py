@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -13,18 +13,17 @@ import numpy as np
 import pandas as pd
 
 from mmlab.config import Config
-from mmlab.engine.setup import params_of
 from mmlab.errors import FeedError, SessionError
 from mmlab.events import NS_PER_S
 from mmlab.feeds.feed import Feed
 from mmlab.lab.backtesting import setting_dict
 from mmlab.lab.fill_markouts import Reference, markouts_of, reference
+from mmlab.lab.player import Player, resolved
 from mmlab.lab.quoters import Quoter
 from mmlab.lab.recording import Recording
 from mmlab.lab.run import Run
-from mmlab.lab.window_figures import OPTIONAL, Window, figures, part
+from mmlab.lab.window_figures import OPTIONAL, Window, figures, gate_times, within
 from mmlab.simulator import Tape
-from mmlab.simulator.playback import Playback
 from mmlab.simulator.replay import Replay
 from mmlab.telemetry.info import RunInfo
 from mmlab.telemetry.tables import Tables, record_to_dict
@@ -150,22 +149,16 @@ class Rehearsal:
             if recording.tape is None:
                 self.refresh()
             config = changes if isinstance(changes, Config) else recording.config.with_(**changes)
-            params = self._params(config)
+            params = resolved(recording, config)
             why_not = self._why_not()
             if why_not is not None:
                 raise SessionError(f"{recording.run_dir}: {why_not}")
             self._asked = True
             now = self._play_now()
-            then = Player(recording, config, params)
+            then = Player(recording, config, params, recording.start_ns)
             tape, mids = self._tape()
             then.advance(tape)
             return self._answer(now, then, mids, started)
-
-    def _params(self, config: Config) -> Array:
-        recording = self._recording
-        strategy = recording.setting.strategy
-        user = None if strategy is None else strategy.numbers
-        return params_of(config, recording.instrument, recording.warmup, user)
 
     def _why_not(self) -> str | None:
         """Why nothing can be replayed yet."""
@@ -190,7 +183,8 @@ class Rehearsal:
         """The replay with the parameters in force, up to the window's end; it goes on from where it was."""
         recording = self._recording
         if self._now is None or not self._now.fits(recording):
-            self._now = Player(recording, recording.config, self._params(recording.config))
+            params = resolved(recording, recording.config)
+            self._now = Player(recording, recording.config, params, recording.start_ns)
         self._now.advance(self._tape()[0])
         return self._now
 
@@ -198,8 +192,12 @@ class Rehearsal:
         r = self._recording
         window = Window(r.start_ns, r.end_ns, r.instrument, mids)
         results = {"now": now.result(), "then": then.result()}
-        columns = {name: figures(window, x.fills, x.metrics, x.decisions) for name, x in results.items()}
-        columns["session"] = figures(window, r.fills, r.metrics, r.decisions)
+        acts = {name: (x.fills, x.metrics, x.decisions) for name, x in results.items()}
+        acts["session"] = r.fills, r.metrics, r.decisions
+        columns = {
+            name: figures(window, fills, metrics) | gate_times(window, decisions)
+            for name, (fills, metrics, decisions) in acts.items()
+        }
         runs = {name: self._run(name, player, results[name], mids) for name, player in (("now", now), ("then", then))}
         ours, theirs = now.config.flat(), then.config.flat()
         return WhatIf(
@@ -208,9 +206,9 @@ class Rehearsal:
             pd.Timestamp(r.start_ns, tz="UTC"), pd.Timestamp(r.end_ns, tz="UTC"),
             {
                 "session": int(columns["session"]["fills"]), "replay": int(columns["now"]["fills"]),
-                "same": same_fills(part(r.fills, window), part(results["now"].fills, window)),
+                "same": same_fills(*(acts[name][0][within(acts[name][0], window)] for name in ("session", "now"))),
             },
-            self._notes(now), np.concatenate([r.start(), part(r.metrics, window)]),
+            self._notes(now), np.concatenate([r.second(r.start_ns), r.metrics[within(r.metrics, window)]]),
         )  # fmt: skip
 
     def _notes(self, now: Player) -> list[str]:
@@ -218,7 +216,7 @@ class Rehearsal:
         notes = []
         if not now.adopted:
             notes.append("the book was unusable at the window's start: the replays begin flat")
-        lots = int(r.start()["position_lots"].sum())
+        lots = int(r.second(r.start_ns)["position_lots"].sum())
         if now.adopted and lots:
             size = lots * r.instrument.lot_size
             notes.append(f"the replays begin with the session's position of {size:g}, valued at the mid")
@@ -258,71 +256,6 @@ class Rehearsal:
     def close(self) -> None:
         """Close the files."""
         self._recording.close()
-
-
-class Player:
-    """One parameter set played on a recording from the window's start.
-
-    Parameters
-    ----------
-    recording : Recording
-    config : Config
-    params : ndarray of PARAMS, shape (1,)
-        The config, resolved; quotes begin at the window's start.
-
-    Attributes
-    ----------
-    config, params
-        As given.
-    adopted : bool
-        Whether it began with the session's position; False: the book was unusable.
-    began_ns, start_ns : int
-        Start of the run-in and of the window.
-    """
-
-    def __init__(self, recording: Recording, config: Config, params: Array) -> None:
-        assert recording.tape is not None  # noqa: S101  asked before
-        self.config, self.params, self._recording = config, params.copy(), recording
-        self.anchors, self.start_ns, self._version = recording.anchors, recording.start_ns, recording.version
-        self.params["quoting"]["start_ns"] = self.start_ns
-        setting = recording.setting
-        options = asdict(setting) | {"latency": setting.latency, "strategy": None}
-        quoter = options.pop("strategy")
-        if setting.strategy is not None:
-            quoter = setting.strategy.compiled
-        tape = recording.tape.tape()
-        self._playback = Playback(tape, recording.instrument, self.params, quoter=quoter, **options)
-        self.began_ns = int(tape.events["local_ns"][0])
-        self._playback.advance(tape, self.start_ns - 1)
-        self.adopted = self._adopt()
-
-    def _adopt(self) -> bool:
-        row = self._recording.start()
-        lots = int(row["position_lots"].sum())
-        if not lots:
-            return True
-        age_s = float(row["inventory_age_s"][0])
-        since_ns = self.start_ns - round((0.0 if math.isnan(age_s) else age_s) * NS_PER_S)
-        return self._playback.adopt(lots, since_ns)
-
-    def fits(self, recording: Recording) -> bool:
-        """Whether it can go on: same tape, same parameters in force."""
-        return (self.anchors, self.start_ns, self._version) == (
-            recording.anchors, recording.start_ns, recording.version,
-        )  # fmt: skip
-
-    def advance(self, tape: Tape) -> None:
-        """Go on to the window's end."""
-        self._playback.advance(tape, self._recording.end_ns)
-        self._recording.replayed(self._recording.end_ns)
-
-    def result(self) -> Replay:
-        """What has happened so far."""
-        return self._playback.result()
-
-    def forget(self) -> None:
-        """Drop what only a table of orders or decisions needs."""
-        self._playback.forget()
 
 
 def table_of(columns: dict[str, dict[str, float]]) -> pd.DataFrame:

@@ -48,41 +48,42 @@ class Window:
     reference: Reference
 
 
-def part(rows: Array, window: Window) -> Array:
-    """Rows of the window; `rows` ascend by ``local_ns`` nearly: fills of two sides are heard in any order."""
+def within(rows: Array, window: Window) -> Array:
+    """Which rows are of the window: a mask, since fills of two sides are not heard in their own order."""
     local = rows["local_ns"]
-    return rows[(local > window.start_ns) & (local <= window.end_ns)]
+    return (local > window.start_ns) & (local <= window.end_ns)
 
 
-def figures(window: Window, fills: Array, metrics: Array, decisions: Array) -> dict[str, float]:
+def figures(window: Window, fills: Array, metrics: Array, markouts: Array | None = None) -> dict[str, float]:
     """Figures of a window.
 
     Parameters
     ----------
     window : Window
-    fills, metrics, decisions : ndarray of FILL, METRIC, DECISION
-        Of the run; of metrics and decisions the last row at or before the window's start says how it begins (none:
-        flat, and nothing held back). Of decisions times and reasons are read.
+    fills, metrics : ndarray of FILL, METRIC
+        Of the run; the last `METRIC` row at or before the window's start says how it begins (none: flat).
+    markouts : ndarray of float64, optional
+        1-s markout of each fill, bps, where they are known already.
 
     Returns
     -------
     dict
         ``net_pnl`` (settle currency), ``net_pnl_quote, pnl_per_million, markout_bid_bps, markout_ask_bps`` (mean of
         the completed 1-s markouts), ``fills, fills_bid, fills_ask, volume`` (quote), ``fees, flip_rate, messages,
-        inventory_age_p95_s, start_position, max_position, final_position``, and ``time_<gate>_s``: how long at least
-        one side was held back by it.
+        inventory_age_p95_s, start_position, max_position, final_position``.
     """
     lot, before = window.instrument.lot_size, _before(metrics, window.start_ns)
-    fills, metrics = part(fills, window), part(metrics, window)
+    inside = within(fills, window)
+    markouts = markout_1s(window, fills[inside]) if markouts is None else markouts[inside]
+    fills, metrics = fills[inside], metrics[within(metrics, window)]
     path = quote_path(window.instrument, before, metrics)
     traded = notional(window.instrument, fills)
     volume = float(traded.sum())
-    markouts = markout_1s(window, fills)
     position = int(before["position_lots"])
     held = np.concatenate([[position], fills["position_after_lots"], metrics["position_lots"]])
     age = metrics["inventory_age_s"]
     net_quote = float(path[-1]) if path.size else np.nan
-    values = {
+    return {
         "net_pnl": float(metrics["net_pnl"][-1] - before["net_pnl"]) if metrics.size else np.nan,
         "net_pnl_quote": net_quote,
         "pnl_per_million": net_quote / volume * 1e6 if volume else np.nan,
@@ -100,7 +101,6 @@ def figures(window: Window, fills: Array, metrics: Array, decisions: Array) -> d
         "max_position": float(np.abs(held).max() * lot),
         "final_position": float(metrics["position_lots"][-1] if metrics.size else position) * lot,
     }
-    return {**values, **gate_times(window, decisions)}
 
 
 def _before(metrics: Array, start_ns: int) -> Any:
@@ -144,7 +144,15 @@ def mean(values: Array) -> float:
 
 
 def gate_times(window: Window, decisions: Array) -> dict[str, float]:
-    """``time_<reason>_s`` of gates and switches: how long at least one side was held back by it."""
+    """How long gates and switches held back at least one side: ``time_<reason>_s``.
+
+    Parameters
+    ----------
+    window : Window
+    decisions : ndarray
+        ``local_ns, bid_reasons, ask_reasons`` of each change, ascending; the last one at or before the window's start
+        says how it begins (none: nothing held back).
+    """
     times = np.clip(decisions["local_ns"], window.start_ns, window.end_ns)
     lasted_ns = np.diff(times, append=window.end_ns)
     reasons = decisions["bid_reasons"] | decisions["ask_reasons"]
