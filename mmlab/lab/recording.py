@@ -90,8 +90,8 @@ class Recording:
     ----------
     run_dir, info, instrument, warmup, setting
         What ``run.json`` says.
-    config, version
-        Parameters in force.
+    first, config, version
+        Parameters at the start, those in force, and their version.
     start_ns, last_ns : int
         Start of the window, and newest recorded time; session time, ns.
     tape : GrowingTape
@@ -120,8 +120,8 @@ class Recording:
         self.info = RunInfo.from_json(record)
         self.instrument, self.warmup = Instrument(**record["instrument"]), WarmUp(**self.info.warmup)
         self.setting = setting_of(self.info, strategy)
-        self._first = Config.load(self.run_dir / "config.toml")
-        self.config, self.version = self._first, 0
+        self.first = Config.load(self.run_dir / "config.toml")
+        self.config, self.version = self.first, 0
         self._inputs, self._reasons = (
             StreamTail(self.run_dir, "inputs", EVENT), StreamTail(self.run_dir, "decisions", REASONS)
         )  # fmt: skip
@@ -132,6 +132,7 @@ class Recording:
         self._replayed_ns = 0  # no row may be earlier than this at the exchange
         self.tape: GrowingTape | None = None
         self._written: tuple[int, ...] = ()
+        self._kept = False
         self._laid = 0  # the price about which the tape was laid
 
     # --- Taking in ---------------------------------------------------------------------------------------------------
@@ -235,13 +236,15 @@ class Recording:
         if written == self._written:
             return
         self._written = written
-        known = versions(self.run_dir, self._first)
+        known = versions(self.run_dir, self.first)
         self.version = max(known)
         self.config = known[self.version]
         self.info = RunInfo.from_json(read_record(self.run_dir))
 
     def _forget(self) -> None:
         """Drop what lies before the window; of metrics and decisions the last row before it says how it begins."""
+        if self._kept:
+            return
         for name, rows in self._rows.items():
             before = int(np.searchsorted(rows.all["local_ns"], self.start_ns, "right"))
             rows.drop(before if name == "fills" else before - 1)
@@ -282,9 +285,16 @@ class Recording:
         n = int(np.searchsorted(self.metrics["local_ns"], ns, "right"))
         return self.metrics[max(0, n - 1) : n]
 
+    def take_decisions(self, until_ns: int) -> Array:
+        """Decisions up to a time, which are then dropped; the first call also gives what there was before."""
+        rows = self._rows["decisions"]
+        taken = rows.all[: int(np.searchsorted(rows.all["local_ns"], until_ns, "right"))].copy()
+        rows.drop(taken.size)
+        return taken
+
     def keep_all(self) -> None:
         """From now on the window's start stays where it is."""
-        self._window_ns = math.inf
+        self._window_ns, self._kept = math.inf, True
 
     def close(self) -> None:
         """Close the files."""
