@@ -40,7 +40,7 @@ Array = np.ndarray[Any, Any]
 LAG_S, MOST_LAG_S = 1.0, 60.0
 """How far the window's end keeps behind the newest row; doubled when a row came later than that."""
 STEPS = 30
-"""The window's start moves on by this part of it at a time."""
+"""The window's start moves on by this part of it at a time, in whole seconds."""
 RUN_IN_HALF_LIVES, LEAST_RUN_IN_S, MOST_RUN_IN_S = 2.0, 60.0, 600.0
 MOVE = 0.1
 """The tape's price window is laid anew once the price has moved by this share."""
@@ -173,8 +173,9 @@ class Recording:
             else:
                 self.tape.extend(events)
         self.last_ns = max(self.last_ns, int(rows["local_ns"].max()))
-        if self._is_due():
-            self._anchor()
+        due_ns = self._due_ns()
+        if due_ns > self.start_ns or self._has_moved():
+            self._anchor(due_ns)
 
     @property
     def last_event_ns(self) -> int:
@@ -207,18 +208,23 @@ class Recording:
         row = book[-1024:][valid[-1]]
         return (int(row["bid_ticks"]) + int(row["ask_ticks"])) // 2
 
-    def _is_due(self) -> bool:
-        """Whether the window is a step too long, or the price has left the middle of the tape."""
+    def _due_ns(self) -> int:
+        """Where the window begins by now: at the end of the warm-up, then at whole steps from there."""
         if self._window_ns == math.inf:
-            return False
-        step_ns = self._window_ns / STEPS
-        return self.last_ns - self._window_ns >= self.start_ns + step_ns or (
-            self.tape is not None and abs(self._mid_ticks() - self._laid) > MOVE * self._laid + 1
-        )
+            return self.start_ns
+        first_ns = -(-self.warmup.end_ns // NS_PER_S) * NS_PER_S
+        step_ns = max(1, int(self._window_ns / STEPS) // NS_PER_S) * NS_PER_S
+        steps = (self.last_ns - int(self._window_ns) - first_ns) // step_ns
+        return first_ns + steps * step_ns if steps > 0 else self.warmup.end_ns
 
-    def _anchor(self) -> None:
-        """Move the window's start on, to a whole second."""
-        start_ns = int(self.last_ns - self._window_ns) // NS_PER_S * NS_PER_S
+    def _has_moved(self) -> bool:
+        """Whether the price has left the middle of the tape."""
+        if self._window_ns == math.inf or self.tape is None:
+            return False
+        return abs(self._mid_ticks() - self._laid) > MOVE * self._laid + 1
+
+    def _anchor(self, start_ns: int) -> None:
+        """Move the window's start on."""
         self.start_ns = max(start_ns, self.start_ns)
         if self.tape is not None:
             events, from_ns = self.tape.events, self.start_ns - self.run_in_ns
