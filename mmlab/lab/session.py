@@ -32,6 +32,7 @@ from mmlab.lab.quoters import Quoter
 from mmlab.lab.run import Run
 from mmlab.lab.run import load_run as read_run
 from mmlab.lab.session_html import session_html
+from mmlab.lab.shadows import read_shadows
 from mmlab.lab.trade import Progress, Trade
 from mmlab.telemetry.info import RunInfo, folder_name
 from mmlab.venues.paper import FaultPlan
@@ -378,13 +379,26 @@ class Session:
         """End the session; orders are cancelled, the position is kept or left as ``risk.on_stop`` says."""
         self._handle().stop(reason)
 
-    def shadows(self) -> dict[str, dict[str, Any]]:
-        """Shadow sets: name -> changes."""
-        return self._handle().shadows()
-
     def add_shadow(self, name: str, changes: dict[str, Any]) -> None:
-        """Let a parameter set run along on the live market without sending orders."""
+        """Let a parameter set run along on the live market, without sending orders; at most eight.
+
+        Parameters
+        ----------
+        name : str
+        changes : dict
+            On top of the parameters in force: dotted name -> value.
+        """
         self._handle().add_shadow(name, changes)
+
+    def remove_shadow(self, name: str) -> None:
+        """Let a parameter set run along no more."""
+        self._handle().remove_shadow(name)
+
+    def shadows(self) -> pd.DataFrame:
+        """Figures of the shadow sets beside the session's own, row ``live`` (`mmlab.lab.shadows.read_shadows`)."""
+        self._handle()
+        assert self.run_dir is not None  # noqa: S101  it has begun
+        return read_shadows(self.run_dir)
 
     @property
     def _engine(self) -> Engine | None:
