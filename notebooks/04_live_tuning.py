@@ -55,8 +55,8 @@ session.orders()
 # %% [markdown]
 # ## The dashboard in a cell
 #
-# All views, live, with the tuning form. The same is served to any browser by `mmlab dashboard`, whose KILL works however
-# busy this kernel is.
+# All views, live, with the tuning form. The same is served to any browser by `mmlab dashboard`, whose KILL works even
+# while this kernel is busy.
 
 # %%
 session.panel()

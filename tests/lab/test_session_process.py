@@ -203,7 +203,7 @@ def test_a_started_session_is_not_started_again(going):
 
 def test_shadow_sets_run_along(going):
     going.add_shadow("wider", {"gates.flip.widen_ticks": 4})
-    with pytest.raises(mmlab.ConfigError, match="ladder.hysteresis"):
+    with pytest.raises(mmlab.ConfigError, match=r"ladder\.hysteresis"):
         going.add_shadow("wrong", {"ladder.hysteresis": 7})
     with pytest.raises(mmlab.SessionError, match="already"):
         going.add_shadow("wider", {})
