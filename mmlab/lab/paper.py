@@ -7,7 +7,7 @@ from typing import Any
 
 from mmlab.config import Config
 from mmlab.errors import ConfigError
-from mmlab.lab.report_text import number
+from mmlab.lab.numbers import number
 from mmlab.lab.session import Session
 from mmlab.venues.paper import FaultPlan
 
