@@ -29,6 +29,7 @@ _HOME = {
     "backtest": "mmlab.lab.backtesting",
     "quoter": "mmlab.lab.quoters",
     "Session": "mmlab.lab.session",
+    "attach": "mmlab.lab.session",
     "verify_decisions": "mmlab.lab.verify",
     "FaultPlan": "mmlab.venues.paper",
     "load_run": "mmlab.lab.backtesting",

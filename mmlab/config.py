@@ -1,8 +1,8 @@
 """Typed configuration: every knob with its unit, default, bounds and help.
 
-Sections mirror `docs/terms`: ``strategy, ladder, gates, kill, risk, execution, owner, telemetry``. A config is immutable;
-`Config.with_` makes a changed copy, validated as a whole. ``None`` means "from the instrument or the feed's warm-up"
-and is resolved by `mmlab.params`. A file holds only what it wants to change.
+Sections mirror `docs/terms`: ``strategy, ladder, gates, kill, risk, execution, owner, telemetry``. A config is
+immutable; `Config.with_` makes a changed copy, validated as a whole. ``None`` means "from the instrument or the feed's
+warm-up" and is resolved by `mmlab.params`. A file holds only what it wants to change.
 """
 
 from __future__ import annotations
@@ -462,9 +462,13 @@ class Config(Section):
                 node[leaf] = value.model_dump() if isinstance(value, BaseModel) else value
             else:
                 wrong.append(unknown(name, value, _names(Config)))
+        try:
+            changed = Config(**data)
+        except ConfigError as error:
+            wrong.append(str(error))
         if wrong:
             raise ConfigError("; ".join(wrong))
-        return Config(**data)
+        return changed
 
     def to_toml(self) -> str:
         """The whole config as TOML; parameters that are none are left out."""

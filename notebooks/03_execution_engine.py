@@ -69,7 +69,7 @@ run.fills[["side", "price", "size", "liquidity", "inventory_after", "markout_1s_
 # **total**, from market rows in hand to a payload with the sender.
 
 # %%
-pd.DataFrame(session.status()["latency_us"]).T.round(0)
+pd.DataFrame(session.state()["latency_us"]).T.round(0)
 
 # %% [markdown]
 # ## Beside other cells
@@ -106,7 +106,7 @@ live.orders()
 # %%
 version = live.update({"strategy.min_spread_bps": 3.0, "ladder.offset_ticks": [2, 4, 6, 9]})
 await passes(5)
-version, live.status()["parameter_version"], live.orders()[["side", "price", "state"]]
+version, live.state()["parameter_version"], live.orders()[["side", "price", "state"]]
 
 # %%
 try:
@@ -120,9 +120,9 @@ except mmlab.ConfigError as error:
 
 # %%
 live.kill("looking around")
-at_once = live.status()["trading"]
+at_once = live.state()["trading"]
 await passes(10)
-at_once, live.status()["trading"], live.status()["why"], len(live.orders())
+at_once, live.state()["trading"], live.state()["why"], len(live.orders())
 
 # %%
 live.rearm()
@@ -136,10 +136,10 @@ live
 # %%
 live.update({"strategy.min_spread_bps": None})
 for _ in range(90):
-    if live.status()["position"]:
+    if live.state()["position"]:
         break
     await passes(1)
-before = live.status()["position"]
+before = live.state()["position"]
 left = await live.flatten()
 before, left
 
@@ -184,7 +184,7 @@ doubts.groupby("next")["for_s"].agg(["count", "median", "max"]).rename_axis("unk
 
 # %%
 signed = hurt.fills["size"] * hurt.fills["side"].map({"bid": 1.0, "ask": -1.0})
-round(float(signed.sum()), 9), round(faulty.status()["position"], 9)
+round(float(signed.sum()), 9), round(faulty.state()["position"], 9)
 
 # %% [markdown]
 # The life of one order that was in doubt:

@@ -69,7 +69,7 @@ class Engine:
     def __init__(self, venue: Venue, setup: Setup) -> None:
         self.venue, self.setup, self.clock, self.log = venue, setup, venue.clock, setup.log
         self.ended, self.version, self.flattening, self.market_batches = "", 0, False, 0
-        self._last_ns = self.clock.now_ns()
+        self._last_ns, self._heard_ns = self.clock.now_ns(), perf_counter_ns()
         params = setup.params()
         self.news: Mailbox[News] = Mailbox("news", NEWS)
         self.reports: Mailbox[e.AnyEvent] = Mailbox("reports", REPORTS)
@@ -103,6 +103,10 @@ class Engine:
         """The session's time, ns; never falls."""
         self._last_ns = max(self._last_ns, self.clock.now_ns())
         return self._last_ns
+
+    def market_age_s(self) -> float:
+        """Real seconds since the last market message."""
+        return (perf_counter_ns() - self._heard_ns) / NS_PER_S
 
     def _settings(self, params: Array) -> OrderSettings:
         return settings_of(self.setup.config, params[0]["risk"], self.venue.rules, self.setup.seed)
@@ -191,7 +195,7 @@ class Engine:
 
     async def _market_loop(self) -> None:
         async for message in self.venue.market():
-            stamp = perf_counter_ns()
+            stamp = self._heard_ns = perf_counter_ns()
             rows = self.inbound.market(message, self.now())
             if isinstance(rows, Status):
                 self.steering.status(trading=rows.trading, reason=rows.reason)

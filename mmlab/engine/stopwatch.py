@@ -32,11 +32,12 @@ class Stopwatch:
         """Durations in ns, in no order."""
         return self._rings[stage][: self.counts[stage]]
 
-    def percentiles_us(self) -> dict[str, dict[str, float]]:
-        """Stage -> n, p50, p90, p99, max in microseconds; stages without samples are left out."""
+    def percentiles_us(self, newest: int = SAMPLES) -> dict[str, dict[str, float]]:
+        """Stage -> n, p50, p90, p99, max in microseconds, of the newest samples; stages without any are left out."""
         table = {}
         for stage, n in self.counts.items():
             if n:
-                p50, p90, p99, most = np.percentile(self.samples(stage), (50, 90, 99, 100)) / 1e3
+                samples = self._rings[stage].take(np.arange(max(0, n - min(newest, SAMPLES)), n), mode="wrap")
+                p50, p90, p99, most = np.percentile(samples, (50, 90, 99, 100)) / 1e3
                 table[stage] = {"n": n, "p50": float(p50), "p90": float(p90), "p99": float(p99), "max": float(most)}
         return table

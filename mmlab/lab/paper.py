@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pandas as pd
+
 from mmlab.config import Config
 from mmlab.errors import ConfigError
 from mmlab.lab.numbers import number
@@ -76,10 +78,10 @@ def left_behind(session: Session) -> list[str]:
     """What an interrupted session leaves, in sentences."""
     if not session.began:
         return ["Interrupted before it began: nothing was sent."]
-    status = session.status()
-    proven = status["trading"] == "halted" and not status["orders"]
+    status, left = session.state(), len(session.orders())
+    proven = status["trading"] == "halted" and not left
     return [
-        f"Interrupted at {status['time']:%Y-%m-%d %H:%M:%S} UTC of the feed: "
-        + ("all orders are cancelled." if proven else f"{status['orders']} orders are not proven to be cancelled."),
+        f"Interrupted at {pd.Timestamp(status['session_ns'], unit='ns'):%Y-%m-%d %H:%M:%S} UTC of the feed: "
+        + ("all orders are cancelled." if proven else f"{left} orders are not proven to be cancelled."),
         f"Position left: {number(status['position'])}." if status["position"] else "No position is left.",
     ]

@@ -1,47 +1,42 @@
-"""`Session`: trade a market on the paper venue, with the engine's tasks, order manager and run directory."""
+"""`Session`: trade a market with the engine, in a process of its own or in this one, and steer it meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import asdict, replace
+import time
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self
 
 import pandas as pd
 
 from mmlab.config import Config
-from mmlab.engine.decider import QuoterAddress, load_kernels
 from mmlab.engine.engine import Engine
-from mmlab.engine.setup import Setup
-from mmlab.errors import ConfigError, MMLabError, SessionError
-from mmlab.events import NS_PER_S
+from mmlab.errors import ConfigError, SessionError
 from mmlab.feeds.feed import Feed
 from mmlab.feeds.store import load_feed
-from mmlab.lab.backtesting import Queue, Setting, rerun, setting_dict
+from mmlab.instrument import Instrument
+from mmlab.lab.backtesting import Queue, load_run, rerun
+from mmlab.lab.client import Client
 from mmlab.lab.demo import sample_feed
+from mmlab.lab.heartbeat import Heartbeat
+from mmlab.lab.launch import Launched
+from mmlab.lab.local import Local
 from mmlab.lab.order_table import order_table
+from mmlab.lab.plan import Plan
 from mmlab.lab.quoters import Quoter
-from mmlab.lab.run import Run, load_run
+from mmlab.lab.run import Run
+from mmlab.lab.run import load_run as read_run
 from mmlab.lab.session_html import session_html
-from mmlab.lab.warm_up import calibrate, warm_up
-from mmlab.simulator import Latency
-from mmlab.telemetry.info import RunInfo, folder_name, utc_now
-from mmlab.telemetry.live import LiveRun
-from mmlab.telemetry.tables import record_to_dict
-from mmlab.venues.paper import FaultPlan, PaperVenue
+from mmlab.lab.trade import Progress, Trade
+from mmlab.telemetry.info import RunInfo, folder_name
+from mmlab.venues.paper import FaultPlan
 from mmlab.venues.virtual import run_virtual
 
-T = TypeVar("T")
-Progress = Callable[[float], object]
-PATIENCE_S = 10.0
-"""How long a call from another thread waits for the session's loop."""
-STEP_S = 5.0
-"""Session time between two calls of a progress callback."""
+OVER_S = 60.0
+"""How long after its engine has gone a run directory may take to be put in order."""
 
 
 class Session:
@@ -68,13 +63,29 @@ class Session:
     seed : int
         Of everything the session itself draws.
     strategy : Quoter, optional
-        A quoting function of your own (`mmlab.quoter`).
+        A quoting function of your own (`mmlab.quoter`); for `start` from an importable module.
     queue : {"risk_averse", "power", "log", "l3"}
         Queue position model.
 
+    Attributes
+    ----------
+    run_dir : Path or None
+        The run directory, once the session was started.
+
     Examples
     --------
-    >>> session = mmlab.Session(mmlab.Config(), feed="data/sample.parquet", speed=math.inf, out="runs/paper")
+    In a process of its own, steered from here, from the dashboard and from the command line:
+
+    >>> session = mmlab.Session(feed="data/sample.parquet", name="tuning", loop=True)
+    >>> session.start()
+    >>> session.update({"ladder.offset_ticks": [2, 4, 6, 9]})
+    1
+    >>> session.stop()
+    >>> run = session.wait()
+
+    In this process, as fast as it goes:
+
+    >>> session = mmlab.Session(feed="data/sample.parquet", speed=math.inf, out="runs/paper")
     >>> run = session.run()  # in a notebook cell: `run = await session.run()`
 
     Raises
@@ -100,22 +111,66 @@ class Session:
     ) -> None:
         if venue != "paper":
             raise ConfigError(f"venue = {venue!r}: must be 'paper'")
-        if not speed > 0:
-            raise ConfigError(f"speed = {speed!r}: must be > 0; math.inf is as fast as possible")
-        if loop and speed == math.inf:
-            raise ConfigError("loop = True needs a finite speed: as fast as possible it would never end")
-        self.feed = _feed_of(feed)
-        self.config, self.name, self.speed, self.loop, self.seed = config or Config(), name, speed, loop, seed
-        self.faults, self.queue, self.strategy = faults or FaultPlan(), queue, strategy
-        self.run_dir: Path | None = None if out is None else Path(out)
-        self._engine: Engine | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._fit = warm_up(calibrate(self.feed, self.config, self.feed.instrument))
+        self._trade: Trade | None = Trade(
+            Plan(_feed_of(feed), config or Config(), speed, name, loop, faults or FaultPlan(), seed, strategy, queue)
+        )
+        self.name, self.run_dir = name, None if out is None else Path(out)
+        self._launched: Launched | None = None
+        self._client: Client | None = None
+        self._heartbeat: Heartbeat | None = None
+
+    @classmethod
+    def attach(cls, run_dir: str | Path) -> Self:
+        """A handle on a session that runs already, started by whomever; this process becomes an owner too.
+
+        Parameters
+        ----------
+        run_dir : path
+            The run directory it writes.
+
+        Raises
+        ------
+        SessionError
+            No engine of this user is running for it.
+        """
+        self = cls.__new__(cls)
+        self._trade = self._launched = None
+        self._client = Client.of(run_dir)
+        state = self._client.state()
+        self.name, self.run_dir = state["name"], Path(state["run_dir"])
+        self._own(self._client)
+        return self
 
     # --- Driving -----------------------------------------------------------------------------------------------------
 
+    def start(self, duration_s: float | None = None) -> Self:
+        """Start the engine in a process of its own, and return at once.
+
+        It goes on whatever this process does. Signs of life go to it from here; when they stop, it does what
+        ``owner.on_owner_lost`` says, by default cancels all and ends after ``owner.grace_s``.
+
+        Parameters
+        ----------
+        duration_s : float, optional
+            Of the session's time. Default: to the end of the feed.
+
+        Raises
+        ------
+        SessionError
+            The run directory exists, or the session was started before.
+        ConfigError
+            ``speed = math.inf``, which only `run` can.
+        """
+        trade = self._fresh(duration_s)
+        if trade.plan.speed == math.inf:
+            raise ConfigError("speed = inf: a session in real time needs a finite speed; as fast as possible is run()")
+        path = self.run_dir or Path("runs") / folder_name(RunInfo(name=self.name))
+        self._launched = Launched(trade.plan, path, duration_s)
+        self.run_dir = self._launched.run_dir
+        return self
+
     def run(self, duration_s: float | None = None, progress: Progress | None = None) -> Any:
-        """Trade until the feed ends, or for `duration_s` of the session's time; leaves the run directory.
+        """Trade in this process until the feed ends, or for `duration_s` of the session's time.
 
         Where an event loop is running, as in a notebook, it returns an awaitable: ``run = await session.run()``.
         Elsewhere it returns when the session is over. Either way orders are cancelled, and proven gone, at the end.
@@ -136,197 +191,232 @@ class Session:
         SessionError
             The run directory cannot be made, or the session was run before.
         """
-        if self._engine is not None:
-            raise SessionError("this session has been run: make another one")
-        if duration_s is not None and not duration_s > 0:
-            raise ConfigError(f"duration_s = {duration_s!r}: must be > 0 (s)")
-        trade = self._trade(duration_s, progress)
+        work = self._run_here(self._fresh(duration_s), duration_s, progress)
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return self._load(run_virtual(trade) if self.speed == math.inf else asyncio.run(trade))
-        return self._run_beside(trade)
+            return self._load(run_virtual(work) if self._virtual else asyncio.run(work))
+        return self._run_beside(work)
 
-    async def _run_beside(self, trade: Any) -> Run:
-        return self._load(await (asyncio.to_thread(run_virtual, trade) if self.speed == math.inf else trade))
+    def run_sync(self, duration_s: float | None = None, progress: Progress | None = None) -> Run:
+        """As `run`, and returns when the session is over even where an event loop is running, as in a notebook.
 
-    def _load(self, path: Path) -> Run:
-        return load_run(path, partial(rerun, self._setting()))
-
-    async def _trade(self, duration_s: float | None, progress: Progress | None) -> Path:
-        """The whole session, on the running loop."""
-        info = self._info()
-        path = self.run_dir = self.run_dir or Path("runs") / folder_name(info)
-        files = LiveRun(path, self.config, info, self.feed.instrument.to_dict(), patient=self.speed == math.inf)
-        setup = Setup(
-            self.config, self.feed.instrument, self._fit, files.put, files.log, files.change, self.seed,
-            None if self.strategy is None else QuoterAddress(self.strategy.function),
-            {} if self.strategy is None else self.strategy.numbers,
-        )  # fmt: skip
+        The loop is made re-entrant with nest_asyncio2 for it, and goes on serving other tasks meanwhile.
+        """
         try:
-            load_kernels()  # which may compile, so before the session's time begins
-            params = setup.params()
-            info.params = record_to_dict(params[0])
-            speed = 1.0 if self.speed == math.inf else self.speed
-            venue = PaperVenue(
-                self.feed, params, faults=self.faults, speed=speed, loop=self.loop, queue=self.queue
-            )  # fmt: skip
-            self._loop, self._engine = asyncio.get_running_loop(), Engine(venue, setup)
-            if progress is not None:
-                self._engine.supervisor.start("progress", lambda: self._tell(progress, duration_s), restart=False)
-            info.ended = await self._engine.run(duration_s)
-        except asyncio.CancelledError:
-            info.ended = "interrupted" if self._engine is None else self._engine.ended
-            raise
-        except Exception as error:
-            info.ended = f"failed: {error}"
-            raise
-        finally:
-            files.close(replace(info, finished=utc_now(), counters=self._counters()))
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return self.run(duration_s, progress)
+        import nest_asyncio2
+
+        nest_asyncio2.apply(loop)
+        return loop.run_until_complete(self.run(duration_s, progress))
+
+    def _fresh(self, duration_s: float | None) -> Trade:
+        if self._trade is None or self._trade.engine is not None or self._launched is not None:
+            raise SessionError("this session has been run: make another one")
+        if duration_s is not None and not duration_s > 0:
+            raise ConfigError(f"duration_s = {duration_s!r}: must be > 0 (s)")
+        return self._trade
+
+    @property
+    def _virtual(self) -> bool:
+        return self._trade is not None and self._trade.plan.speed == math.inf
+
+    async def _run_here(self, trade: Trade, duration_s: float | None, progress: Progress | None) -> Path:
+        info = trade.run_info()
+        path = self.run_dir = self.run_dir or Path("runs") / folder_name(info)
+        await trade.run(path, info, duration_s, progress)
         return path
 
-    async def _tell(self, progress: Progress, duration_s: float | None) -> None:
-        engine, events = self._engine, self.feed.events
-        assert engine is not None  # noqa: S101  started after it was made
-        begin, end = int(events["local_ns"][0]), int(events["local_ns"][-1])
-        if duration_s is not None:
-            until = begin + round(duration_s * NS_PER_S)
-            end = until if self.loop else min(end, until)
-        while True:
-            progress(min(1.0, (engine.now() - begin) / max(1, end - begin)))
-            await engine.clock.sleep_until(engine.now() + round(STEP_S * NS_PER_S))
+    async def _run_beside(self, work: Any) -> Run:
+        return self._load(await (asyncio.to_thread(run_virtual, work) if self._virtual else work))
 
-    def _setting(self) -> Setting:
-        """A replay's setting that comes closest; a replay has no faults."""
-        latency = Latency(entry_ms=self.faults.entry_ms, response_ms=self.faults.response_ms)
-        return Setting(latency=latency, queue=self.queue, seed=self.seed, strategy=self.strategy)
+    def _load(self, path: Path) -> Run:
+        assert self._trade is not None  # noqa: S101  an attached session is loaded by load_run
+        return read_run(path, partial(rerun, self._trade.plan.setting))
 
-    def _info(self) -> RunInfo:
-        plan = self.faults
-        latency = {"source": "fault plan", "faults": plan.model_dump(exclude_defaults=True)}
-        for way in ("entry", "response"):
-            constant, spread = getattr(plan, f"{way}_ms"), getattr(plan, f"{way}_spread_ms")
-            for percentile, share in ((50, 0.5), (99, 0.01)):
-                latency[f"{way}_p{percentile}_ms"] = constant - spread * math.log(share)
-        return RunInfo(
-            name=self.name, mode="paper", venue="paper", seed=self.seed, queue=self.queue, latency=latency,
-            warmup=asdict(self._fit), setting=setting_dict(self._setting()),
-            market={"source": self.feed.source, "synthetic": self.feed.synthetic},
-        )  # fmt: skip
+    def wait(self, timeout_s: float | None = None) -> Run:
+        """Wait until a started session is over, and give its run.
 
-    def _counters(self) -> dict[str, int]:
-        engine = self._engine
-        if engine is None:
-            return {}
-        counts = {f"sent_{kind}": n for kind, n in engine.courier.sent.items()}
-        counts |= {f"orders_{kind}": n for kind, n in engine.manager.state.counts.items()}
-        counts |= {f"bad {kind}": n for kind, n in engine.inbound.counts.items()}
-        uptime, sides = engine.uptime, ("bid", "ask")
-        counts |= {f"quoting_{side}_ns": uptime.quoting_ns[i] for i, side in enumerate(sides)}
-        counts |= {f"at_touch_{side}_ns": uptime.touch_ns[i] for i, side in enumerate(sides)}
-        counts |= {"messages": engine.courier.messages, "decides": engine.decider.decides, "valid_ns": uptime.valid_ns}
-        counts |= {"position_left_lots": engine.manager.position_lots, "tasks_died": engine.supervisor.deaths}
-        return dict(counts)
+        Raises
+        ------
+        SessionError
+            It is not over within `timeout_s`; or what went wrong at its start.
+        """
+        until_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        handle = self._handle()
+        while (going := self._going(handle)) and time.monotonic() < until_s:
+            time.sleep(0.1)
+        if going:
+            raise SessionError(f"{self.name}: not over after {timeout_s:g} s; wait again, or stop() it")
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+        assert self.run_dir is not None  # noqa: S101  it was started
+        return self._load(self.run_dir) if self._trade is not None else load_run(self.run_dir)
+
+    def _going(self, handle: Client | Local) -> bool:
+        if isinstance(handle, Local):
+            return not handle.state()["ended"]
+        if self._launched is not None:
+            return not self._launched.wait(0.1)
+        try:
+            handle.state()
+        except SessionError:
+            return False
+        return True
 
     # --- Looking -----------------------------------------------------------------------------------------------------
 
     @property
     def began(self) -> bool:
         """Whether it has begun to trade; it may be over."""
-        return self._engine is not None
+        return self._launched is not None or self._client is not None or self._engine is not None
 
-    def status(self) -> dict[str, Any]:
-        """What the session does now: state, why, sides, time, position, P&L, orders, parameter version, latencies."""
-        engine = self._running()
-        state, participation = engine.decider.state[0], engine.participation
-        return {
-            "trading": participation.trading.name.lower(),
-            "why": participation.why,
-            "bid": participation.sides[0].name.lower(),
-            "ask": participation.sides[1].name.lower(),
-            "latched": participation.latched,
-            "ended": engine.ended,
-            "time": pd.Timestamp(engine.now(), unit="ns", tz="UTC"),
-            "position": engine.manager.position_lots * self.feed.instrument.lot_size,
-            "net_pnl": float(state["net"]),
-            "orders": len(engine.manager.orders),
-            "messages": engine.courier.messages,
-            "fills": engine.desk.counts["fills"],
-            "parameter_version": engine.version,
-            "latency_us": engine.stopwatch.percentiles_us(),
-        }
+    def state(self) -> dict[str, Any]:
+        """What the session does now, as plain values: keys as in ``docs/control_api.md``."""
+        return self._handle().state()
+
+    def status(self) -> pd.DataFrame:
+        """What the session does now: one row a fact, column ``value``."""
+        shown = {name: value for name, value in self.state().items() if not isinstance(value, dict | list)}
+        shown["time"] = pd.Timestamp(shown.pop("session_ns"), unit="ns", tz="UTC")
+        return pd.DataFrame({"value": pd.Series(shown, dtype=object)}).rename_axis("fact")
 
     def orders(self) -> pd.DataFrame:
-        """Working orders: one row an order, with its state and the maps that hold it."""
-        return order_table(self._running().manager, self.feed.instrument)
+        """Working orders: one row an order, with its state and the map that holds it."""
+        return order_table(self.state()["orders"])
 
     def anomalies(self) -> pd.Series:
         """What the order manager met and settled: late and lost replies, strays, missed fills, doubts, by count."""
-        counts = self._running().manager.state.counts
-        return pd.Series(dict(sorted(counts.items())), name="count", dtype="int64")
+        return pd.Series(self.state()["anomalies"], name="count", dtype="int64")
+
+    def fills(self) -> pd.DataFrame:
+        """Fills so far, as in `Run.fills`."""
+        return self._so_far().fills
+
+    def metrics(self) -> pd.DataFrame:
+        """Metrics so far, one row a second, as in `Run.metrics`."""
+        return self._so_far().metrics
+
+    def gates(self) -> pd.DataFrame:
+        """Triggers of gates and kill switches so far, as in `Run.gates`."""
+        return self._so_far().gates
+
+    def params(self, *, history: bool = False) -> pd.DataFrame:
+        """Parameters in force, or the history of their changes.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by parameter: ``value, default``. With `history` one row a changed parameter:
+            ``version, time, source, parameter, old, new``.
+        """
+        params = self._handle().params()
+        if history:
+            rows = [
+                (change["version"], pd.Timestamp(change["time"]), change["source"], name, change["old"][name], new)
+                for change in params["history"]
+                for name, new in change["new"].items()
+            ]
+            return pd.DataFrame(rows, columns=["version", "time", "source", "parameter", "old", "new"])
+        values = {"value": Config(**params["config"]).flat(), "default": Config().flat()}
+        return pd.DataFrame({name: pd.Series(column, dtype=object) for name, column in values.items()})
+
+    def _so_far(self) -> Run:
+        self._handle()
+        assert self.run_dir is not None  # noqa: S101  it has begun
+        return load_run(self.run_dir)
 
     # --- Steering ----------------------------------------------------------------------------------------------------
 
+    def update(self, changes: dict[str, Any], *, base_version: int | None = None) -> int:
+        """Change parameters between two decisions: all of them, or with a `ConfigError` none.
+
+        Parameters
+        ----------
+        changes : dict
+            Dotted name -> value.
+        base_version : int, optional
+            The version that the changes were made for: with another one in force, nothing is applied.
+
+        Returns
+        -------
+        int
+            The new parameter version.
+        """
+        return self._handle().update(changes, base_version=base_version, source="session")
+
     def kill(self, reason: str = "operator") -> None:
         """Cancel all and halt, until `rearm`."""
-        self._on_loop(self._running().kill, reason)
+        self._handle().kill(reason)
 
     def rearm(self) -> None:
         """Quote again as soon as the conditions of a re-arm hold."""
-        self._on_loop(self._running().rearm)
+        self._handle().rearm()
 
-    async def flatten(self) -> int:
-        """Leave the position by reduce-only slices; returns the lots that are left."""
-        work, loop = self._running().flatten(), self._loop
-        if loop is None or asyncio.get_running_loop() is loop:
-            return await work
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+    def flatten(self) -> Any:
+        """Leave the position by reduce-only slices; the lots that are left. Of a session in this process, awaitable."""
+        return self._handle().flatten()
 
     def stop(self, reason: str = "stopped") -> None:
         """End the session; orders are cancelled, the position is kept or left as ``risk.on_stop`` says."""
-        self._on_loop(self._running().stop, reason)
+        self._handle().stop(reason)
 
-    def update(self, changes: dict[str, Any]) -> int:
-        """Change parameters between two decisions: all of them, or with a `ConfigError` none; returns the version."""
-        version = self._on_loop(self._running().update, changes)
-        self.config = self._running().setup.config
-        return version
+    def shadows(self) -> dict[str, dict[str, Any]]:
+        """Shadow sets: name -> changes."""
+        return self._handle().shadows()
 
-    def _running(self) -> Engine:
-        if self._engine is None:
-            raise SessionError("the session has not begun: run it first, in a notebook as a task beside other cells")
-        return self._engine
+    def add_shadow(self, name: str, changes: dict[str, Any]) -> None:
+        """Let a parameter set run along on the live market without sending orders."""
+        self._handle().add_shadow(name, changes)
 
-    def _on_loop(self, work: Callable[..., T], *args: Any) -> T:
-        """Call `work` on the session's loop, from whatever thread."""
-        loop = self._loop
-        assert loop is not None  # noqa: S101  set together with the engine
-        try:
-            here = asyncio.get_running_loop() is loop
-        except RuntimeError:
-            here = False
-        if here:
-            return work(*args)
-        done: Future[T] = Future()
+    @property
+    def _engine(self) -> Engine | None:
+        return None if self._trade is None else self._trade.engine
 
-        def call() -> None:
-            try:
-                done.set_result(work(*args))
-            except MMLabError as error:
-                done.set_exception(error)
+    def _handle(self) -> Client | Local:
+        """Whom to ask: the engine's process, once it stands, or the engine here."""
+        if self._client is None and self._launched is not None:
+            self._client = self._launched.client()
+            self._own(self._client)
+        if self._client is not None:
+            return self._client
+        if self._engine is None or self._trade is None:
+            raise SessionError("the session has not begun: start() it, or run() it here")
+        return Local(self._trade)
 
-        try:
-            loop.call_soon_threadsafe(call)
-            return done.result(PATIENCE_S)
-        except (RuntimeError, TimeoutError):
-            raise SessionError("the session does not answer: it has ended, or its loop is busy") from None
+    def _own(self, client: Client) -> None:
+        self._heartbeat = Heartbeat(client)
+        self._heartbeat.start()
+
+    @property
+    def instrument(self) -> Instrument | None:
+        """The market, where the session was made here."""
+        return None if self._trade is None else self._trade.plan.feed.instrument
 
     def __repr__(self) -> str:
-        state = "not started" if self._engine is None else self._engine.participation.trading.name.lower()
-        return f"Session({self.name!r}, paper, {self.feed.instrument.symbol!r}, speed {self.speed:g}, {state})"
+        if self._trade is None:
+            return f"Session({self.name!r}, attached to {self.run_dir})"
+        plan, engine = self._trade.plan, self._engine
+        state = "not started" if engine is None else engine.participation.trading.name.lower()
+        if self._launched is not None:
+            state = "ended" if self._launched.ended() else f"engine in process {self._launched.pid}"
+        return f"Session({self.name!r}, paper, {plan.feed.instrument.symbol!r}, speed {plan.speed:g}, {state})"
 
     def _repr_html_(self) -> str:
-        return session_html(repr(self), self.status(), self.orders()) if self.began else f"<p>{escape(repr(self))}</p>"
+        if not self.began:
+            return f"<p>{escape(repr(self))}</p>"
+        try:
+            state = self.state()
+        except SessionError as error:
+            return f"<p><b>{escape(repr(self))}</b></p><p>{escape(str(error))}</p>"
+        return session_html(repr(self), state, order_table(state["orders"]))
+
+
+def attach(run_dir: str | Path) -> Session:
+    """A handle on a running session (`Session.attach`)."""
+    return Session.attach(run_dir)
 
 
 def _feed_of(feed: Feed | str | Path | None) -> Feed:

@@ -10,7 +10,7 @@ import pandas as pd
 from mmlab.lab.numbers import number
 from mmlab.lab.report_text import rows_html
 
-SHOWN = ["side", "rung", "slot", "version", "state", "maps", "price", "size", "filled"]
+SHOWN = ["side", "rung", "slot", "version", "state", "map", "price", "size", "filled"]
 
 
 def session_html(title: str, status: dict[str, Any], orders: pd.DataFrame) -> str:
@@ -21,19 +21,19 @@ def session_html(title: str, status: dict[str, Any], orders: pd.DataFrame) -> st
     title : str
         What it is.
     status, orders
-        From `mmlab.Session`.
+        ``state()`` and ``orders()`` of `mmlab.Session`.
     """
     state = status["trading"] + (f" ({status['why']})" if status["why"] else "")
     state += f", {status['ended']}" if status["ended"] else ""
     rows = [
-        ("time", f"{status['time']:%Y-%m-%d %H:%M:%S} UTC"),
+        ("time", f"{pd.Timestamp(status['session_ns'], unit='ns'):%Y-%m-%d %H:%M:%S} UTC"),
         ("state", state),
         ("bid, ask", f"{status['bid']}, {status['ask']}"),
         ("position", number(status["position"])),
-        ("net P&L", number(status["net_pnl"], sign=True)),
+        ("net P&L", number(status["net_pnl"] or 0.0, sign=True)),
         ("fills", number(status["fills"])),
         ("messages", number(status["messages"])),
-        ("orders", number(status["orders"])),
+        ("orders", number(len(orders))),
     ]
     table = orders[SHOWN].to_html(index=False, border=0) if len(orders) else ""
     return f"<p><b>{html.escape(title)}</b></p>{rows_html(rows)}{table}"

@@ -17,7 +17,7 @@ def test_before_it_begins():
     session = mmlab.Session(CONFIG, feed=make_feed(60), name="<b>")
     assert session._repr_html_().startswith("<p>Session(&#x27;&lt;b&gt;&#x27;, paper, &#x27;TEST&#x27;")
     with pytest.raises(mmlab.SessionError, match="has not begun"):
-        session.status()
+        session.state()
 
 
 @pytest.fixture

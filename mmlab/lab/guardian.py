@@ -1,0 +1,70 @@
+"""Supervisor process of one engine: starts it, and cleans up should it die. Light: heavy imports only after a death.
+
+notebook ── plan ──► guardian ── plan ──► engine ── one line ──► notebook. Guardian and engine are a process session of
+their own, so that neither an interrupt nor the end of the kernel reaches them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+LAST_WORDS = 4000
+"""Bytes of the engine's stderr that are kept in the log."""
+
+
+def main() -> int:
+    """Take the plan from stdin, run the engine, see to its death."""
+    plan = sys.stdin.buffer.read()
+    words = Path(json.loads(plan)["stderr"])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    descriptor = os.open(words, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    engine = subprocess.Popen(
+        [sys.executable, "-m", "mmlab.lab.engine_process"], stdin=subprocess.PIPE, stderr=descriptor
+    )
+    os.close(descriptor)
+    signal.signal(signal.SIGTERM, lambda *_: engine.send_signal(signal.SIGTERM))
+    assert engine.stdin is not None  # noqa: S101  it is a pipe
+    try:
+        engine.stdin.write(plan)
+        engine.stdin.close()
+    except BrokenPipeError:
+        pass  # it died at once, which is told below
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)  # the engine alone holds the pipe to the notebook now
+    status = engine.wait()
+    if status != 0:
+        died(json.loads(plan), status, words)
+    words.unlink(missing_ok=True)
+    return 0
+
+
+def died(plan: dict[str, Any], status: int, words: Path) -> None:
+    """The engine is dead: put its run directory in order and say so.
+
+    The paper venue lived in the engine, so its orders went with it.
+    """
+    from mmlab.lab.addresses import withdraw
+    from mmlab.telemetry.files import json_line
+    from mmlab.telemetry.info import utc_now
+    from mmlab.telemetry.run_directory import read_run
+
+    run_dir = Path(plan["run_dir"])
+    withdraw(run_dir)
+    if not (run_dir / "run.json").exists():
+        return  # it never began; the notebook was told
+    read_run(run_dir)  # puts the directory in order
+    how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    last = words.read_bytes()[-LAST_WORDS:].decode(errors="replace")
+    line = {"time": utc_now(), "level": "error", "event": "engine died", "how": how, "stderr": last}
+    with (run_dir / "log.jsonl").open("ab") as log:
+        log.write(json_line(line))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""One session in this process: engine, paper venue and run directory, on the running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmlab.engine.control import ConflictError
+from mmlab.engine.decider import QuoterAddress, load_kernels
+from mmlab.engine.engine import Engine
+from mmlab.engine.overview import overview
+from mmlab.engine.owner import OwnerWatch
+from mmlab.engine.setup import Setup
+from mmlab.errors import SessionError
+from mmlab.events import NS_PER_S
+from mmlab.lab.backtesting import setting_dict
+from mmlab.lab.plan import Plan
+from mmlab.lab.warm_up import calibrate, warm_up
+from mmlab.resolve import WarmUp
+from mmlab.telemetry.files import iso
+from mmlab.telemetry.info import RunInfo, utc_now
+from mmlab.telemetry.live import LiveRun
+from mmlab.telemetry.prometheus import exposition
+from mmlab.telemetry.tables import record_to_dict
+from mmlab.venues.paper import PaperVenue
+
+Progress = Callable[[float], object]
+STEP_S = 5.0
+"""Session time between two calls of a progress callback."""
+
+
+class Trade:
+    """A session on its own loop; its methods are called there.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to do.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.engine: Engine | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.owner: OwnerWatch | None = None
+        self.history: list[dict[str, Any]] = []
+        self.started_s = time.time()
+        self.run_dir: Path | None = None
+
+    @cached_property
+    def fit(self) -> WarmUp:
+        """What the feed's warm-up measured."""
+        return warm_up(calibrate(self.plan.feed, self.plan.config, self.plan.feed.instrument))
+
+    async def run(
+        self, path: Path, info: RunInfo, duration_s: float | None, progress: Progress | None = None,
+        begun: Callable[[Engine], object] | None = None,
+    ) -> None:  # fmt: skip
+        """Trade until the feed ends, `duration_s` of the session's time have passed, or `stop`.
+
+        Parameters
+        ----------
+        path : Path
+            Run directory to make.
+        info : RunInfo
+            From `run_info`.
+        duration_s : float, optional
+        progress : callable, optional
+            Takes the share that is done.
+        begun : callable, optional
+            Called once, when the engine stands and before it trades.
+        """
+        plan, self.run_dir = self.plan, path
+        patient = plan.speed == math.inf
+        files = LiveRun(path, plan.config, info, plan.feed.instrument.to_dict(), patient=patient)
+        setup = Setup(
+            plan.config, plan.feed.instrument, self.fit, files.put, files.log,
+            lambda *change: self._changed(files, *change), plan.seed,
+            None if plan.strategy is None else QuoterAddress(plan.strategy.function),
+            {} if plan.strategy is None else plan.strategy.numbers,
+        )  # fmt: skip
+        try:
+            load_kernels()  # which may compile, so before the session's time begins
+            params = setup.params()
+            info.params = record_to_dict(params[0])
+            venue = PaperVenue(
+                plan.feed, params, faults=plan.faults, speed=1.0 if patient else plan.speed, loop=plan.loop,
+                queue=plan.queue,
+            )  # fmt: skip
+            self.loop, self.engine = asyncio.get_running_loop(), Engine(venue, setup)
+            if progress is not None:
+                self.engine.supervisor.start("progress", lambda: self._tell(progress, duration_s), restart=False)
+            if begun is not None:
+                begun(self.engine)
+            info.ended = await self.engine.run(duration_s)
+        except asyncio.CancelledError:
+            info.ended = "interrupted" if self.engine is None else self.engine.ended
+            raise
+        except Exception as error:
+            info.ended = f"failed: {error}"
+            raise
+        finally:
+            files.close(replace(info, finished=utc_now(), counters=self._counters()))
+
+    def run_info(self) -> RunInfo:
+        """What ``run.json`` says at the start."""
+        plan, faults = self.plan, self.plan.faults
+        latency = {"source": "fault plan", "faults": faults.model_dump(exclude_defaults=True)}
+        for way in ("entry", "response"):
+            constant, spread = getattr(faults, f"{way}_ms"), getattr(faults, f"{way}_spread_ms")
+            for percentile, share in ((50, 0.5), (99, 0.01)):
+                latency[f"{way}_p{percentile}_ms"] = constant - spread * math.log(share)
+        return RunInfo(
+            name=plan.name, mode="paper", venue="paper", seed=plan.seed, queue=plan.queue, latency=latency,
+            warmup=asdict(self.fit), setting=setting_dict(plan.setting),
+            market={"source": plan.feed.source, "synthetic": plan.feed.synthetic},
+        )  # fmt: skip
+
+    async def _tell(self, progress: Progress, duration_s: float | None) -> None:
+        engine, events = self._running(), self.plan.feed.events
+        begin, end = int(events["local_ns"][0]), int(events["local_ns"][-1])
+        if duration_s is not None:
+            until = begin + round(duration_s * NS_PER_S)
+            end = until if self.plan.loop else min(end, until)
+        while True:
+            progress(min(1.0, (engine.now() - begin) / max(1, end - begin)))
+            await engine.clock.sleep_until(engine.now() + round(STEP_S * NS_PER_S))
+
+    def _changed(
+        self, files: LiveRun, ts_ns: int, source: str, old: dict[str, Any], new: dict[str, Any], version: int
+    ) -> None:
+        files.change(ts_ns, source, old, new, version)
+        when = str(iso(np.array(ts_ns)))
+        self.history.append({"time": when, "source": source, "version": version, "old": old, "new": new})
+
+    def _counters(self) -> dict[str, int]:
+        engine = self.engine
+        if engine is None:
+            return {}
+        counts = {f"sent_{kind}": n for kind, n in engine.courier.sent.items()}
+        counts |= {f"orders_{kind}": n for kind, n in engine.manager.state.counts.items()}
+        counts |= {f"bad {kind}": n for kind, n in engine.inbound.counts.items()}
+        uptime, sides = engine.uptime, ("bid", "ask")
+        counts |= {f"quoting_{side}_ns": uptime.quoting_ns[i] for i, side in enumerate(sides)}
+        counts |= {f"at_touch_{side}_ns": uptime.touch_ns[i] for i, side in enumerate(sides)}
+        counts |= {"messages": engine.courier.messages, "decides": engine.decider.decides, "valid_ns": uptime.valid_ns}
+        counts |= {"position_left_lots": engine.manager.position_lots, "tasks_died": engine.supervisor.deaths}
+        return dict(counts)
+
+    # --- Looking -----------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """What the session does now (`mmlab.engine.overview`), and what it is."""
+        owner = self.owner
+        seen = None if owner is None else {
+            "last_seen_s": time.monotonic() - owner.seen_s, "on_owner_lost": owner.on_lost, "grace_s": owner.grace_s,
+        }  # fmt: skip
+        return {
+            "run_dir": str(self.run_dir), "name": self.plan.name, "mode": "paper", "speed": self.plan.speed,
+            "started_s": self.started_s, **overview(self._running()), "owner": seen,
+        }  # fmt: skip
+
+    def params(self) -> dict[str, Any]:
+        """Version, config in force, and every change so far."""
+        engine = self._running()
+        config = engine.setup.config.model_dump(mode="json")
+        return {"version": engine.version, "config": config, "history": self.history}
+
+    def metrics_text(self) -> str:
+        """The state in Prometheus' text format."""
+        return exposition(self.state())
+
+    # --- Steering ----------------------------------------------------------------------------------------------------
+
+    def update(self, changes: dict[str, Any], *, base_version: int | None = None, source: str = "session") -> int:
+        """Change parameters between two decisions: all of them or, with an error, none; returns the version."""
+        engine = self._running()
+        if base_version is not None and base_version != engine.version:
+            last = self.history[-1] if self.history else {"source": "somebody", "new": {}}
+            raise ConflictError(
+                f"nothing applied: parameters are at version {engine.version}, not {base_version} any more;"
+                f" {last['source']} changed {', '.join(last['new']) or 'nothing'}: look at them, then apply again"
+            )
+        version = engine.update(changes, source)
+        if self.owner is not None:
+            now = engine.setup.config.owner
+            self.owner.on_lost, self.owner.grace_s = now.on_owner_lost, now.grace_s
+        return version
+
+    def kill(self, reason: str = "operator") -> None:
+        """Cancel all and halt, latched."""
+        self._running().kill(reason)
+
+    def rearm(self) -> None:
+        """Quote again as soon as the conditions of a re-arm hold."""
+        self._running().rearm()
+
+    async def flatten(self) -> int:
+        """Leave the position; the lots that are left."""
+        return await self._running().flatten()
+
+    def stop(self, reason: str = "stopped") -> None:
+        """End the session."""
+        self._running().stop(reason)
+
+    def heartbeat(self) -> None:
+        """A sign of life of the owner."""
+        if self.owner is not None and self.owner.seen(time.monotonic()):
+            self._running().log.info("owner_back", ts_ns=self._running().now())
+
+    def shadows(self) -> dict[str, dict[str, Any]]:
+        """Shadow sets: name -> changes."""
+        return {}
+
+    def add_shadow(self, name: str, changes: dict[str, Any]) -> None:  # noqa: ARG002
+        """Let a parameter set run along."""
+        raise SessionError("not built yet")
+
+    def remove_shadow(self, name: str) -> None:  # noqa: ARG002
+        """Let a parameter set run along no more."""
+        raise SessionError("not built yet")
+
+    def _running(self) -> Engine:
+        if self.engine is None:
+            raise SessionError("the session has not begun: run it first, in a notebook as a task beside other cells")
+        return self.engine
