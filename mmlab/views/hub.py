@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from mmlab.telemetry.finish import has_writer
 from mmlab.telemetry.info import CRASHED, RUNNING
+from mmlab.views.analysis import Analysis
 from mmlab.views.store import Connect, Store, engine_of
 
 PERIOD_S = 0.2
@@ -64,6 +66,7 @@ class Hub:
         self._lock = threading.Lock()
         self._followed: dict[Path, _Followed] = {}
         self._listed: dict[Path, tuple[float, list[Listed], dict[Path, tuple[int, dict[str, Any]]]]] = {}
+        self._analyses: WeakKeyDictionary[Store, Analysis] = WeakKeyDictionary()
         self.pool = ThreadPoolExecutor(4, "mmlab-dashboard")
         """For what takes long: calls to engines, replays, whole runs."""
 
@@ -90,6 +93,13 @@ class Hub:
             if followed is not None and followed.store is store:
                 followed.watchers = max(0, followed.watchers - 1)
                 followed.left = monotonic()
+
+    def analysis(self, store: Store) -> Analysis:
+        """What is worked out of a whole run, once for all who watch it."""
+        with self._lock:
+            if store not in self._analyses:
+                self._analyses[store] = Analysis(store, self.pool)
+            return self._analyses[store]
 
     def watchers(self, run_dir: str | Path) -> int:
         """How many watch a run."""
