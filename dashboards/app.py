@@ -32,6 +32,6 @@ dashboard = Dashboard(
 )
 document = pn.state.curdoc
 document.js_on_event("connection_lost", CustomJS(code="window.mmlabLost?.()"))
-pn.state.on_session_destroyed(lambda _: dashboard.leave())
+pn.state.on_session_destroyed(dashboard.left)
 dashboard.servable(title="mmlab")
 pn.state.add_periodic_callback(dashboard.tick, PERIOD_MS)

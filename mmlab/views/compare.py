@@ -12,8 +12,8 @@ from bokeh.models import ColumnDataSource, DataRange1d, NumeralTickFormatter
 from bokeh.plotting import figure
 
 from mmlab.errors import MMLabError
-from mmlab.lab.figure_style import INK, WARN, legend, styled
 from mmlab.lab.downsample import m4
+from mmlab.lab.figure_style import INK, WARN, legend, styled
 from mmlab.lab.numbers import number
 from mmlab.views.components import card, grid, html, set_html
 from mmlab.views.figures import LIGHT, pane
@@ -54,9 +54,7 @@ class Compare(View):
         self._choice.param.watch(self._chosen, "value")
         self._table = html()
         self._sources = {name: ColumnDataSource({"x": [], "net": []}) for name in ("this", "other")}
-        plot = styled(
-            figure(height=220, sizing_mode="stretch_width", tools="", toolbar_location=None, name="compare")
-        )
+        plot = styled(figure(height=220, sizing_mode="stretch_width", tools="", toolbar_location=None, name="compare"))
         plot.y_range = DataRange1d(range_padding=0.08)
         plot.xaxis.axis_label = "minutes since the start"
         plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[0000]")

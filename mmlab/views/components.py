@@ -88,5 +88,9 @@ def card(*items: Any, title: str = "", note: str = "", wide: bool = False) -> pn
 def grid(*items: Any, css_classes: tuple[str, ...] = ()) -> pn.Column:
     """Boxes side by side where there is room, else one below the other."""
     return pn.Column(
-        *items, css_classes=["grid", *css_classes], stylesheets=[part("card.css")], sizing_mode="stretch_width", margin=0
+        *items,
+        css_classes=["grid", *css_classes],
+        stylesheets=[part("card.css")],
+        sizing_mode="stretch_width",
+        margin=0,
     )

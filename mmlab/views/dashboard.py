@@ -6,6 +6,8 @@ chosen. Views are made when they are first chosen, and kept while the run is.
 
 from __future__ import annotations
 
+import logging
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from mmlab.views.words import badge, empty, money, tone_of
 
 VIEWS: tuple[type[View], ...] = (Overview, Markouts, Flow, Inventory, Gates, Orders, Tune, Compare)
 PERIOD_MS = 200
+_log = logging.getLogger(__name__)
 
 
 class Dashboard(pn.viewable.Viewer):
@@ -68,6 +71,7 @@ class Dashboard(pn.viewable.Viewer):
         self.store: Store | None = None
         self.jobs = Jobs(hub.pool)
         self._views: dict[str, View] = {}
+        self._broken: dict[str, str] = {}
         self._desk: Desk | None = None
         self._beat, self._said = 0, 0
         known = [one.name_ for one in VIEWS]
@@ -109,11 +113,16 @@ class Dashboard(pn.viewable.Viewer):
         runs = [one["name"] for one in self.bar.runs]
         name = name or (runs[0] if runs else "")
         path = self._only if self.folder is None else self.folder / name
-        if not name or path is None or Path(name).name != name or (self.store and self.store.run_dir == path.absolute()):
+        if (
+            not name
+            or path is None
+            or Path(name).name != name
+            or (self.store and self.store.run_dir == path.absolute())
+        ):
             self._show()
             return
         self.leave()
-        self.store, self._views = self.hub.watch(path), {}
+        self.store, self._views, self._broken = self.hub.watch(path), {}, {}
         self._desk = Desk(
             self.store, self.hub, self.jobs, self.say, folder=self.folder, read_only=self.read_only, dark=self.bar.dark
         )
@@ -129,7 +138,7 @@ class Dashboard(pn.viewable.Viewer):
             set_html(self._nothing, self._words())
         if list(self._place.objects) != [shown]:
             if view is not None:
-                view.refresh()
+                self._refresh(view)
             self._place.objects = [shown]
 
     def _view(self) -> View | None:
@@ -137,21 +146,41 @@ class Dashboard(pn.viewable.Viewer):
         if store is None or desk is None or not store.record:
             return None
         name = self.bar.view
+        if name in self._broken:
+            return None
         if name not in self._views:
             kind = next(one for one in VIEWS if one.name_ == name)
-            self._views[name] = kind(desk)
-        return self._views[name]
+            try:
+                self._views[name] = kind(desk)
+            except Exception as error:  # one view must not take the others, and KILL, with it
+                self._break(name, error)
+        return self._views.get(name)
+
+    def _refresh(self, view: View) -> None:
+        try:
+            view.refresh()
+        except Exception as error:
+            self._break(view.name_, error)
+            self._show()
+
+    def _break(self, name: str, error: Exception) -> None:
+        """A view that failed stays away until another run is chosen."""
+        _log.exception("the view %s failed", name)
+        self._broken[name] = f"{type(error).__name__}: {error}"
+        self._views.pop(name, None)
 
     def _words(self) -> str:
         """Why there is nothing to show, and what to do."""
         if self.store is None:
             return empty(
                 "No runs yet",
-                f"There is no run directory in <code>{self.folder}</code>.",
+                f"There is no run directory in <code>{escape(str(self.folder))}</code>.",
                 "Start one: <code>mmlab paper data/sample.parquet</code>. It appears here by itself.",
             )
+        if self.bar.view in self._broken:
+            return empty("This view failed", escape(self._broken[self.bar.view]), "Other views and KILL still work.")
         if self.store.trouble:
-            return empty("This run cannot be shown", self.store.trouble)
+            return empty("This run cannot be shown", escape(self.store.trouble))
         return empty("Looking at the run", "Its files have not been read yet.")
 
     # --- tick --------------------------------------------------------------------------------------------------------
@@ -167,7 +196,7 @@ class Dashboard(pn.viewable.Viewer):
             if view is None or self._nothing in self._place.objects or not self._place.objects:
                 self._show()
             elif self._beat > 1:
-                view.refresh()
+                self._refresh(view)
             self._head()
 
     def _head(self) -> None:
@@ -202,6 +231,10 @@ class Dashboard(pn.viewable.Viewer):
             self.hub.leave(self.store)
             self.store = self._desk = None
             self._views = {}
+
+    def left(self, _: Any) -> None:
+        """The browser has gone."""
+        self.leave()
 
     # --- steering ----------------------------------------------------------------------------------------------------
 

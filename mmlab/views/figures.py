@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import panel as pn
-from bokeh.models import ColumnDataSource, CrosshairTool, DataRange1d, InlineStyleSheet
+from bokeh.models import ColumnDataSource, CrosshairTool, DataRange1d
 from bokeh.models import Span as Line
 from bokeh.plotting import figure
 
@@ -25,7 +25,8 @@ LIGHT, DARK = ("#1d2127", "#5c646e", "#e9ebee"), ("#e8eaed", "#a0a8b2", "#2a3037
 WINDOWS_S = {"5 min": 300.0, "30 min": 1800.0, "2 h": 7200.0, "all": np.inf}
 POINTS = 1500
 """Points of a line before it is thinned."""
-_TOUCH = InlineStyleSheet(css=":host { touch-action: pan-y; } .bk-events { touch-action: pan-y !important; }")
+_TOUCH = ":host, .bk-events { touch-action: pan-y !important; }"
+"""So that a finger that moves up or down scrolls the page."""
 
 
 @dataclass
@@ -163,7 +164,9 @@ def lines(
 
 def sides(what: str, bid: str, ask: str, alpha: float = 1.0) -> list[tuple[str, str, str, float]]:
     """A line a side, for `lines`."""
-    return [(column, f"{side} {what}".strip(), SIDE_COLOR[side], alpha) for side, column in (("bid", bid), ("ask", ask))]
+    return [
+        (column, f"{side} {what}".strip(), SIDE_COLOR[side], alpha) for side, column in (("bid", bid), ("ask", ask))
+    ]
 
 
 def ink(plots: Iterable[figure], *, dark: bool) -> None:

@@ -35,7 +35,9 @@ class Gates(View):
         """Build it."""
         self._version = -1
         times = TimeFigures([], going=self.store.going)
-        self.source = ColumnDataSource({name: [] for name in ("y", "left", "right", "color", "what", "input", "effect")})
+        self.source = ColumnDataSource(
+            {name: [] for name in ("y", "left", "right", "color", "what", "input", "effect")}
+        )
         self._plot = self._timeline(times)
         times.figures.append(self._plot)
         self.times = times

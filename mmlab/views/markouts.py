@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, DataRange1d, FixedTicker
+from bokeh.models import ColumnDataSource, DataRange1d, FixedTicker, Whisker
 from bokeh.models import Span as Line
-from bokeh.models import Whisker
 from bokeh.plotting import figure
 
 from mmlab.lab.figure_style import BAD, MUTED, SIDE_COLOR, hover, legend, styled
@@ -37,29 +36,47 @@ class Markouts(View):
         lines(rolling, times.follows[0], sides("", "bid", "ask"), "bps")
         self._threshold = Line(location=np.nan, dimension="width", line_color=BAD, line_dash="dashed", line_width=1)
         rolling.add_layout(self._threshold)
-        self._points = {side: ColumnDataSource({name: [] for name in ("x", "markout", "size", "kind")}) for side in SHIFT}
+        self._points = {
+            side: ColumnDataSource({name: [] for name in ("x", "markout", "size", "kind")}) for side in SHIFT
+        }
         scatter = times.make("scatter", height=210, keep_zero=True)
         for side, source in self._points.items():
             drawn = scatter.scatter("x", "markout", source=source, size=5, color=SIDE_COLOR[side], alpha=0.55,
                                     legend_label=side)  # fmt: skip
-            hover(scatter, drawn, [("markout 1 s", "@markout{0.000} bps"), ("size", "@size"), ("kind", "@kind")], line=False)
+            hover(
+                scatter,
+                drawn,
+                [("markout 1 s", "@markout{0.000} bps"), ("size", "@size"), ("kind", "@kind")],
+                line=False,
+            )
         legend(scatter)
-        self._curves = {side: ColumnDataSource({name: [] for name in ("x", "mean", "low", "high", "n")}) for side in SHIFT}
+        self._curves = {
+            side: ColumnDataSource({name: [] for name in ("x", "mean", "low", "high", "n")}) for side in SHIFT
+        }
         curve = self._curve()
         self.plots.append(curve)
         self._gates, self._note = html(), html()
+        self._drawn = [pane(curve), pane(scatter)]
+        for one in self._drawn:
+            one.visible = False  # until there is something to draw
         return grid(
             self.windows(),
             card(pane(rolling), title="Rolling 1 s markout", note="bps; median of the last 200 a side; dashed: the kill switch"),
-            card(pane(curve), self._note, title="Markout by horizon", note="mean, bps, with 95 % bands"),
-            card(pane(scatter), title="Each fill", note="1 s markout, bps"),
+            card(self._drawn[0], self._note, title="Markout by horizon", note="mean, bps, with 95 % bands"),
+            card(self._drawn[1], title="Each fill", note="1 s markout, bps"),
             card(self._gates, title="By gate state", note="mean 1 s markout of fills, by what held their side back"),
         )  # fmt: skip
 
     def _curve(self) -> figure:
         plot = styled(
             figure(
-                x_axis_type="log", height=210, sizing_mode="stretch_width", tools="", toolbar_location=None, name="curve"
+                x_axis_type="log",
+                x_range=(0.08, 75.0),
+                height=210,
+                sizing_mode="stretch_width",
+                tools="",
+                toolbar_location=None,
+                name="curve",
             )
         )
         plot.y_range = DataRange1d(range_padding=0.12)
@@ -85,7 +102,7 @@ class Markouts(View):
         self.advance()
         kill = self.store.params.get("config", {}).get("kill", {}).get("toxic", {})
         threshold = kill.get("threshold_bps", np.nan) if kill.get("enabled") else np.nan
-        if self._threshold.location != threshold and threshold == threshold:
+        if self._threshold.location != threshold and np.isfinite(threshold):
             self._threshold.location = threshold
         analysis = self.desk.hub.analysis(self.store)
         found = analysis.ask()
@@ -107,6 +124,7 @@ class Markouts(View):
         return f'<p class="hush">{words}.{" Being brought up to date…" if busy else ""}</p>'
 
     def _show(self, found: Found) -> None:
+        self._drawn[0].visible, self._drawn[1].visible = bool(len(found.bands)), bool(found.scatter["x"].size)
         for side, source in self._curves.items():
             if not len(found.bands):
                 continue
@@ -126,5 +144,3 @@ class Markouts(View):
         ]  # fmt: skip
         head = ("state at the fill", "mean, bps", "95 % band", "fills")
         set_html(self._gates, table(head, rows, numbers=(1, 2, 3), empty="No fill yet."))
-
-

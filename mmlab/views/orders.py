@@ -11,7 +11,7 @@ from mmlab.views.derived import rate
 from mmlab.views.figures import lines, pane
 from mmlab.views.store import Store
 from mmlab.views.view import View
-from mmlab.views.words import table, tiles
+from mmlab.views.words import pairs, table, tiles
 
 NO_ENGINE = "Known while an engine answers."
 CACHE = ("presigned_hits", "presigned_misses", "cache_hits", "cache_misses")
@@ -67,7 +67,9 @@ class Orders(View):
         set_html(self._pending, orders_table(store, of_map="pending"))
         set_html(self._live, orders_table(store, of_map="live"))
         boxes = store.state.get("mailboxes", {}) if store.live else {}
-        rows = [(name, number(one["waiting"]), number(one["most"]), number(one["bound"])) for name, one in boxes.items()]
+        rows = [
+            (name, number(one["waiting"]), number(one["most"]), number(one["bound"])) for name, one in boxes.items()
+        ]
         set_html(self._boxes, table(("mailbox", "waiting", "most", "bound"), rows, numbers=(1, 2, 3), empty=NO_ENGINE))
         set_html(self._met, self._anomalies())
 
@@ -95,4 +97,4 @@ class Orders(View):
     def _anomalies(self) -> str:
         rows = [(name.replace("_", " "), number(n)) for name, n in sorted(self._counts().items())]
         nothing = "Nothing so far: every answer came, once and in order." if self.store.live else NO_ENGINE
-        return table(("event", "count"), rows, numbers=(1,), empty=nothing)
+        return pairs(rows, empty=nothing)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from mmlab.lab.figure_style import INK, MUTED
+import numpy as np
+from bokeh.plotting import figure
+
+from mmlab.lab.figure_style import INK, MUTED, SIDE_COLOR
 from mmlab.lab.numbers import bps, number
 from mmlab.views.components import card, grid, html, set_html
 from mmlab.views.derived import net_quote, pnl_per_million
-from mmlab.views.figures import lines, pane
+from mmlab.views.figures import Derive, Follow, lines, pane
 from mmlab.views.orders import orders_table
 from mmlab.views.view import View
 from mmlab.views.words import empty, money, table, tiles, tone_of
 
+MARKERS = {"bid": "triangle", "ask": "inverted_triangle"}
 STAGES = {
     "decide": "event to decision",
     "order": "decision to order",
@@ -39,21 +43,31 @@ class Overview(View):
         follow = times.follows[0]
         pnl = times.make("pnl", height=170, keep_zero=True)
         lines(pnl, follow, [("net", "", INK, 1.0)], step=False)
-        position = times.make("position", height=130, keep_zero=True)
+        position = times.make("position", height=170, keep_zero=True)
         position.varea_step("x", 0, "position", source=follow.source, step_mode="after", color=MUTED, alpha=0.25)
         lines(position, follow, [("position", "", INK, 1.0)])
-        mid = times.make("mid", height=130)
-        lines(mid, follow, [("mid", "", INK, 1.0)], step=False)
+        mid = times.make("mid", height=190)
+        lines(mid, follow, [("mid", "mid", INK, 1.0)], step=False)
+        times.follows.append(self._fills(mid))
         self._tiles, self._alarms, self._orders, self._latency, self._facts = (html() for _ in range(5))
         return grid(
             self.wide(self._alarms), self.wide(self._tiles), self.windows(),
             card(pane(pnl), title="Net P&amp;L", note="quote currency, after fees"),
             card(pane(position), title="Position", note="base currency (contracts for inverse)"),
-            card(pane(mid), title="Mid", note="price"),
+            card(pane(mid), title="Price", note="and our fills"),
             card(self._orders, title="Working orders"),
             card(self._latency, title="Latency by stage", note="microseconds, this engine"),
             card(self._facts, title="This run"),
         )  # fmt: skip
+
+    def _fills(self, plot: figure) -> Follow:
+        """Our fills, a column a side."""
+        columns = {side: _of_side(sign) for side, sign in (("bid", 1), ("ask", -1))}
+        follow = Follow(self.store.fills, columns)
+        for side, color in SIDE_COLOR.items():
+            plot.scatter("x", side, source=follow.source, marker=MARKERS[side], size=7, fill_color=color, fill_alpha=0.9,
+                         line_color=None, legend_label=f"{side} fills")  # fmt: skip
+        return follow
 
     @staticmethod
     def wide(item: Any) -> Any:
@@ -123,13 +137,17 @@ class Overview(View):
         ]
         if self.store.live:
             rows += [
-                ("engine", f"pid {state['pid']}, speed {number(state['speed'])}"),
+                ("engine", f"process {state.get('pid', '?')}, speed {number(state['speed'])}"),
                 ("parameters", f"version {state['parameter_version']}"),
                 ("owner", _owner(state["owner"])),
             ]
         loud = [line for line in reversed(self.store.log) if line.get("level") in LOUD][:4]
         rows += [(str(line["level"]), (_log_words(line), "wrap")) for line in loud]
         return table(("", ""), rows)
+
+
+def _of_side(sign: int) -> Derive:
+    return lambda rows, first: np.where(rows["side"][first:] == sign, rows["price"][first:], np.nan)
 
 
 def _owner(owner: dict[str, Any]) -> str:
@@ -142,5 +160,3 @@ def _log_words(line: dict[str, Any]) -> str:
     rest = {name: value for name, value in line.items() if name not in ("run", "level", "time", "event")}
     at = str(line.get("time", ""))[11:19]
     return f"{at} {str(line.get('event', '')).replace('_', ' ')} {', '.join(f'{k} {v}' for k, v in rest.items())}"
-
-

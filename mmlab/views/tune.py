@@ -257,5 +257,3 @@ def _difference(value: Any) -> Any:
     if not isinstance(value, int | float | np.number):
         return ""
     return (number(value, sign=True), "")
-
-

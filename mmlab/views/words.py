@@ -78,6 +78,12 @@ def tiles(items: Iterable[tuple[str, str, str, str]]) -> str:
     return f'<dl class="tiles" style="margin:0">{inner}</dl>'
 
 
+def pairs(items: Iterable[tuple[str, str]], *, empty: str) -> str:
+    """Names and figures in as many columns as there is room for."""
+    inner = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in items)
+    return f'<dl class="pairs">{inner}</dl>' if inner else f'<p class="hush">{escape(empty)}</p>'
+
+
 def empty(title: str, *sentences: str) -> str:
     """A page that has nothing to show, and says what to do; sentences may hold markup."""
     return f'<div class="empty"><h2>{escape(title)}</h2>{"".join(f"<p>{text}</p>" for text in sentences)}</div>'
