@@ -7,7 +7,6 @@ import os
 import secrets
 import socket
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ def settings(
             raise ConfigError(f"--origin {origin}: must be HOST:PORT as browsers use it, without http:// and wildcards")
     if prefix and not prefix.startswith("/"):
         raise ConfigError(f"--prefix {prefix}: must begin with /, e.g. /user/me/proxy/{port}")
-    here = [f"{host}:{port}" for host in ("127.0.0.1", "localhost")] + ([] if is_loopback(address) else [])
+    here = [f"{host}:{port}" for host in ("127.0.0.1", "localhost")]
     options: dict[str, Any] = {
         "port": port, "address": address, "websocket_origin": [*here, *origins], "prefix": prefix.rstrip("/"),
         "unused_session_lifetime_milliseconds": CLOSED_MS, "check_unused_sessions_milliseconds": LOOK_MS,
@@ -124,10 +123,6 @@ def serve_dashboard(
     os.environ["MMLAB_DASHBOARD_READ_ONLY"] = "1" if read_only else "0"
     import panel as pn
 
-    import mmlab.lab.run
-
-    if find_spec("mmlab.lab.rehearsal") is not None:
-        import mmlab.lab.rehearsal  # noqa: F401  likewise
     try:
         server = pn.serve({ROUTE: str(application())}, **options)
     except OSError as error:

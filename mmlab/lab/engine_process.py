@@ -83,6 +83,7 @@ class EngineProcess:
         publish(Address(str(self._run_dir), url, self._token, os.getpid(), self._info.started))
         gc.collect()
         gc.freeze()  # what is there by now stays: collections need not look at it again
+        self.trade.heartbeat()  # from now on the owner can be heard
         tell(url=url, pid=os.getpid())
 
     async def _watch_owner(self) -> None:

@@ -27,7 +27,7 @@ def markouts_by_gate(record: Record) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by state: "nothing", the ladder's levels, and `STATES`, those that had fills; a fill may stand in several.
+        Indexed by state: "nothing", the ladder's levels, `STATES`; those that had fills. A fill may stand in several.
         ``mean_bps``, its 95 % band ``low_bps, high_bps`` (NaN: too few blocks of time), ``n``, ``blocks``.
     """
     fills, decisions = record.fills, record.tables.decisions

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
-from mmlab.errors import SessionError
+from mmlab.errors import MMLabError, SessionError
 from mmlab.lab.client import Client
 
 EVERY_S = 0.25
@@ -17,11 +18,11 @@ class Heartbeat(threading.Thread):
 
     Parameters
     ----------
-    client : Client
-        The engine.
+    client : callable
+        Gives the engine's `Client`, once it stands.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Callable[[], Client]) -> None:
         super().__init__(name="mmlab-heartbeat", daemon=True)
         self._client, self._over = client, threading.Event()
 
@@ -31,9 +32,13 @@ class Heartbeat(threading.Thread):
 
     def run(self) -> None:
         """Beat."""
+        try:
+            client = self._client()
+        except MMLabError:
+            return  # it never stood, which whoever asks next is told
         missed = 0
         while missed < 20 and not self._over.wait(EVERY_S):  # an engine that is busy is asked again
             missed += 1
             with suppress(SessionError):
-                self._client.heartbeat()
+                client.heartbeat()
                 missed = 0

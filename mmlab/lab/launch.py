@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import IO
@@ -22,6 +24,17 @@ from mmlab.telemetry.run_directory import require_new
 
 START_S = 180.0
 """How long an engine may take to stand: its kernels may have to be compiled."""
+
+_GUARDIANS: list[subprocess.Popen[bytes]] = []
+"""Of this process: engines live on when nobody holds their session any more."""
+
+
+@atexit.register
+def _let_go() -> None:
+    """Engines outlive this process on purpose, which `subprocess` would warn of."""
+    for process in _GUARDIANS:
+        if process.poll() is None:
+            process.returncode = 0
 
 
 class Launched:
@@ -57,11 +70,13 @@ class Launched:
             stderr=subprocess.DEVNULL, start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )  # fmt: skip
+        _GUARDIANS[:] = [process for process in _GUARDIANS if process.poll() is None] + [self._guardian]
         assert self._guardian.stdin is not None  # noqa: S101  both are pipes
         assert self._guardian.stdout is not None  # noqa: S101
         self._pipe: IO[bytes] = self._guardian.stdout
         with self._guardian.stdin as pipe:
             pipe.write(text.encode())
+        self._waiting = threading.Lock()
         self._client: Client | None = None
         self._failed: MMLabError | None = None
 
@@ -78,11 +93,12 @@ class Launched:
         MMLabError
             What the engine says went wrong.
         """
-        if self._failed is not None:
-            raise self._failed
-        if self._client is None:
-            self._client = self._await(patience_s)
-        return self._client
+        with self._waiting:
+            if self._failed is not None:
+                raise self._failed
+            if self._client is None:
+                self._client = self._await(patience_s)
+            return self._client
 
     def ended(self) -> bool:
         """Whether engine and supervisor are gone."""
@@ -106,11 +122,11 @@ class Launched:
             if not piece:
                 break
             said += piece
+        self._pipe.close()
         values = json.loads(said) if said else {"failed": "the engine died as it began", "kind": "SessionError"}
         if "failed" in values:
             self._failed = getattr(errors, values["kind"], SessionError)(values["failed"])
             raise self._failed
-        self._pipe.close()
         return Client.of(self.run_dir)
 
 

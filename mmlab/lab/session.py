@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -138,7 +139,7 @@ class Session:
         self._client = Client.of(run_dir)
         state = self._client.state()
         self.name, self.run_dir = state["name"], Path(state["run_dir"])
-        self._own(self._client)
+        self._own(lambda: Client.of(run_dir))
         return self
 
     # --- Driving -----------------------------------------------------------------------------------------------------
@@ -167,6 +168,7 @@ class Session:
         path = self.run_dir or Path("runs") / folder_name(RunInfo(name=self.name))
         self._launched = Launched(trade.plan, path, duration_s)
         self.run_dir = self._launched.run_dir
+        self._own(self._launched.client)
         return self
 
     def run(self, duration_s: float | None = None, progress: Progress | None = None) -> Any:
@@ -379,14 +381,13 @@ class Session:
         """Whom to ask: the engine's process, once it stands, or the engine here."""
         if self._client is None and self._launched is not None:
             self._client = self._launched.client()
-            self._own(self._client)
         if self._client is not None:
             return self._client
         if self._engine is None or self._trade is None:
             raise SessionError("the session has not begun: start() it, or run() it here")
         return Local(self._trade)
 
-    def _own(self, client: Client) -> None:
+    def _own(self, client: Callable[[], Client]) -> None:
         self._heartbeat = Heartbeat(client)
         self._heartbeat.start()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -164,8 +165,8 @@ class Trade:
             "last_seen_s": time.monotonic() - owner.seen_s, "on_owner_lost": owner.on_lost, "grace_s": owner.grace_s,
         }  # fmt: skip
         return {
-            "run_dir": str(self.run_dir), "name": self.plan.name, "mode": "paper", "speed": self.plan.speed,
-            "started_s": self.started_s, **overview(self._running()), "owner": seen,
+            "run_dir": str(self.run_dir), "pid": os.getpid(), "name": self.plan.name, "mode": "paper",
+            "speed": self.plan.speed, "started_s": self.started_s, **overview(self._running()), "owner": seen,
         }  # fmt: skip
 
     def params(self) -> dict[str, Any]:

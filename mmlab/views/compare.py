@@ -16,7 +16,7 @@ from mmlab.lab.downsample import m4
 from mmlab.lab.figure_style import INK, WARN, legend, styled
 from mmlab.lab.numbers import number
 from mmlab.views.components import card, grid, html, set_html
-from mmlab.views.figures import LIGHT, pane
+from mmlab.views.figures import LIGHT, Later
 from mmlab.views.view import View
 from mmlab.views.words import empty, shown, table
 
@@ -63,7 +63,8 @@ class Compare(View):
                       legend_label=f"{name} run", tags=[INK] if color == INK else [])  # fmt: skip
         legend(plot)
         self.plots.append(plot)
-        self._picture = card(pane(plot), title="Net P&amp;L", note="settle currency, after fees")
+        self._later = Later(plot)
+        self._picture = card(self._later.pane, title="Net P&amp;L", note="settle currency, after fees")
         self._picture.visible = False
         if len(self._choice.options) < 2:
             set_html(self._table, empty("No other run", "Runs in the same folder can be compared with this one."))
@@ -104,6 +105,7 @@ class Compare(View):
         set_html(self._table, table(("", "this run", "other run", "other − this"), rows, numbers=(1, 2, 3)))
         for name, (x, net) in curves.items():
             self._sources[name].data = {"x": x, "net": net}
+        self._later.show()
         self._picture.visible = True
 
 

@@ -82,8 +82,8 @@ class Dashboard(pn.viewable.Viewer):
         )
         self._nothing = html()
         self.body = pn.Column(
-            self.bar, self._place, sizing_mode="stretch_width", css_classes=["mm"], stylesheets=[part("view.css"), _STICKY],
-            margin=0,
+            self.bar, self._place, sizing_mode="stretch_width", margin=0, css_classes=["mm"],
+            stylesheets=[part("view.css"), _STICKY],
         )  # fmt: skip
         self._list()
         self._choose(run)
@@ -152,14 +152,14 @@ class Dashboard(pn.viewable.Viewer):
             kind = next(one for one in VIEWS if one.name_ == name)
             try:
                 self._views[name] = kind(desk)
-            except Exception as error:  # one view must not take the others, and KILL, with it
+            except Exception as error:  # noqa: BLE001  one view must not take the others, and KILL, with it
                 self._break(name, error)
         return self._views.get(name)
 
     def _refresh(self, view: View) -> None:
         try:
             view.refresh()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  likewise
             self._break(view.name_, error)
             self._show()
 

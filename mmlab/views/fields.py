@@ -1,4 +1,4 @@
-"""Fields of the config, as a form shows them: kind, unit, bounds, help, and the span of a slider where one makes sense."""
+"""Fields of the config as a form shows them: kind, unit, bounds, help, and a slider's span where one makes sense."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _model(name: str) -> type[BaseModel]:
     model: Any = Config
     for part in name.split("."):
         model = model.model_fields[part].annotation
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _fields(model: type[BaseModel], prefix: str) -> Iterator[dict[str, Any]]:

@@ -181,10 +181,30 @@ def ink(plots: Iterable[figure], *, dark: bool) -> None:
             box.label_text_color = text
             box.inactive_fill_color = None
         for renderer in plot.renderers:
-            if INK in renderer.tags:
+            if INK in getattr(renderer, "glyph", renderer).tags:
                 renderer.glyph.line_color = strong
 
 
 def pane(plot: figure) -> pn.pane.Bokeh:
     """A figure as a piece of a page."""
     return pn.pane.Bokeh(plot, sizing_mode="stretch_width", margin=0, min_width=0)
+
+
+class Later:
+    """A figure that is put on the page once there is something to draw.
+
+    Attributes
+    ----------
+    pane : Viewable
+        Its place.
+    """
+
+    def __init__(self, plot: figure) -> None:
+        self._plot = plot
+        self.pane = pn.Column(sizing_mode="stretch_width", margin=0, visible=False)
+
+    def show(self, *, there: bool = True) -> None:
+        """Show it, or hide it where nothing is `there`."""
+        if there and not self.pane.objects:
+            self.pane.append(pane(self._plot))
+        self.pane.visible = there

@@ -8,6 +8,7 @@ from typing import Any
 from bokeh.models import ColumnDataSource, FactorRange
 from bokeh.plotting import figure
 
+from mmlab.events import Reason
 from mmlab.lab.figure_style import BAD, FONT, MUTED, WARN, hover, styled, time_figure
 from mmlab.lab.numbers import number
 from mmlab.views.components import card, grid, html, set_html
@@ -22,8 +23,11 @@ DRAWN = 1500
 """Bars of the timeline."""
 LEAST_MS = 400.0
 """So that what happened at one moment can be seen."""
-ROWS = ("ladder level", *reversed(("flip", "pull", "age_exit", "toxic", "burst", "losing", "loss", "drawdown", "volatility",
-        "stale", "mark", "link", "rejects", "mismatch", "hard_limit", "collar", "messages", "manual")))  # fmt: skip
+ROWS = (
+    "manual", "messages", "collar", "hard_limit", "mismatch", "rejects", "link", "mark", "stale", "volatility",
+    "drawdown", "loss", "losing", "burst", "toxic", "age_exit", "pull", "flip",
+)  # fmt: skip
+"""Rows of the timeline, from below."""
 
 
 class Gates(View):
@@ -41,11 +45,12 @@ class Gates(View):
         self._plot = self._timeline(times)
         times.figures.append(self._plot)
         self.times = times
-        self._now, self._table = html(), html()
+        self._now, self._held, self._table = html(), html(), html()
         return grid(
             self.windows(),
             card(pane(self._plot), title="Timeline", note="amber: a gate; red: a kill switch", wide=True),
             card(self._now, title="Kill switches now"),
+            card(self._held, title="Held back now", note="what keeps each side from the model's quote"),
             card(self._table, title="Triggers", note=f"the newest {SHOWN}, with their inputs", wide=True),
         )
 
@@ -65,6 +70,7 @@ class Gates(View):
         """Show what is new."""
         triggers = self.store.triggers
         set_html(self._now, self._switches())
+        set_html(self._held, self._reasons())
         if triggers.version != self._version or triggers.holding:
             self._draw()
         if triggers.version != self._version:
@@ -96,14 +102,28 @@ class Gates(View):
     def _triggers(self) -> str:
         rows = [
             (
-                clock(one.start), (one.switch, "bad" if one.switch not in GATES else "warn"), one.action.replace("_", " "),
+                clock(one.start), (one.switch, "warn" if one.switch in GATES else "bad"), one.action.replace("_", " "),
                 "both" if one.side == "both" else (one.side, one.side), number(one.value), number(one.threshold), one.n,
-                _effect(one), "holds" if one.end is None else f"{number((one.end - one.start) / 1e3, 3)} s",
+                _effect(one), _span(one),
             )
             for one in self.store.triggers.newest(SHOWN)
         ]  # fmt: skip
         head = ("time", "switch", "action", "side", "value", "threshold", "n", "effect", "for")
         return table(head, rows, numbers=(4, 5, 6, 8), empty="No gate or kill switch has acted so far.")
+
+    def _reasons(self) -> str:
+        metrics, gates = self.store.metrics, self.store.triggers.counts
+        if not metrics.total:
+            return '<p class="hush">No decision yet.</p>'
+        rows: list[tuple[Any, Any]] = []
+        for side in ("bid", "ask"):
+            bits = Reason(int(metrics.last(f"{side}_reasons")))
+            words = ", ".join(str(one.name).lower().replace("_", " ") for one in bits) or "nothing"
+            rows.append(((side, side), (words, "wrap")))
+        level = metrics.last("level")
+        done = ", ".join(f"{name.replace('_', ' ')} {number(gates[name])}" for name in GATES if gates.get(name))
+        rows += [("ladder", f"level {number(level)}"), ("gates so far", (done or "none acted", "wrap"))]
+        return table(("", ""), rows)
 
     def _switches(self) -> str:
         store = self.store
@@ -136,6 +156,12 @@ class Gates(View):
 
 def _side(one: Trigger) -> str:
     return "" if one.side == "both" else f", {one.side}"
+
+
+def _span(one: Trigger) -> str:
+    if one.end is None:
+        return "holds"
+    return f"{number((one.end - one.start) / 1e3, 3)} s" if one.end > one.start else ""
 
 
 def _inputs(one: Trigger) -> str:

@@ -12,7 +12,7 @@ from bokeh.plotting import figure
 from mmlab.lab.figure_style import BAD, MUTED, SIDE_COLOR, hover, legend, styled
 from mmlab.lab.numbers import bps, number
 from mmlab.views.components import card, grid, html, set_html
-from mmlab.views.figures import lines, pane, sides
+from mmlab.views.figures import Later, lines, pane, sides
 from mmlab.views.view import View
 from mmlab.views.words import table
 
@@ -56,14 +56,12 @@ class Markouts(View):
         curve = self._curve()
         self.plots.append(curve)
         self._gates, self._note = html(), html()
-        self._drawn = [pane(curve), pane(scatter)]
-        for one in self._drawn:
-            one.visible = False  # until there is something to draw
+        self._drawn = [Later(curve), Later(scatter)]
         return grid(
             self.windows(),
-            card(pane(rolling), title="Rolling 1 s markout", note="bps; median of the last 200 a side; dashed: the kill switch"),
-            card(self._drawn[0], self._note, title="Markout by horizon", note="mean, bps, with 95 % bands"),
-            card(self._drawn[1], title="Each fill", note="1 s markout, bps"),
+            card(pane(rolling), title="Rolling 1 s markout", note="bps, median of 200 a side; dashed: the switch"),
+            card(self._drawn[0].pane, self._note, title="Markout by horizon", note="mean, bps, with 95 % bands"),
+            card(self._drawn[1].pane, title="Each fill", note="1 s markout, bps"),
             card(self._gates, title="By gate state", note="mean 1 s markout of fills, by what held their side back"),
         )  # fmt: skip
 
@@ -124,7 +122,6 @@ class Markouts(View):
         return f'<p class="hush">{words}.{" Being brought up to date…" if busy else ""}</p>'
 
     def _show(self, found: Found) -> None:
-        self._drawn[0].visible, self._drawn[1].visible = bool(len(found.bands)), bool(found.scatter["x"].size)
         for side, source in self._curves.items():
             if not len(found.bands):
                 continue
@@ -137,6 +134,8 @@ class Markouts(View):
         for side, source in self._points.items():
             here = found.scatter["side"] == side
             source.data = {name: found.scatter[name][here] for name in ("x", "markout", "size", "kind")}
+        self._drawn[0].show(there=bool(len(found.bands)))
+        self._drawn[1].show(there=bool(found.scatter["x"].size))
         rows = [
             (name, bps(row["mean_bps"]), f"{bps(row['low_bps'])} to {bps(row['high_bps'])}"
              if np.isfinite(row["low_bps"]) else "too few blocks", number(row["n"]))

@@ -65,8 +65,10 @@ class Overview(View):
         columns = {side: _of_side(sign) for side, sign in (("bid", 1), ("ask", -1))}
         follow = Follow(self.store.fills, columns)
         for side, color in SIDE_COLOR.items():
-            plot.scatter("x", side, source=follow.source, marker=MARKERS[side], size=7, fill_color=color, fill_alpha=0.9,
-                         line_color=None, legend_label=f"{side} fills")  # fmt: skip
+            plot.scatter(
+                "x", side, source=follow.source, marker=MARKERS[side], size=7, fill_color=color, fill_alpha=0.9,
+                line_color=None, legend_label=f"{side} fills",
+            )  # fmt: skip
         return follow
 
     @staticmethod
@@ -92,7 +94,7 @@ class Overview(View):
         rows = m.since(max(0, m.total - 8000))
         net = float(net_quote(rows, inverse=store.inverse)[-1]) if not store.inverse else m.last("net_pnl")
         million = float(self._million(rows, rows["t"].size - 1)[-1])
-        uptime = [m.last(f"quoting_{side}") for side in ("bid", "ask")]
+        uptime = " / ".join(f"{100 * min(1.0, m.last(f'quoting_{side}')):.0f} %" for side in ("bid", "ask"))
         return tiles(
             [
                 ("Net P&L", money(net), "settle currency" if store.inverse else "after fees", tone_of(net)),
@@ -101,7 +103,7 @@ class Overview(View):
                 ("Fills", number(store.fills.total), f"volume {number(round(m.last('volume')))}", ""),
                 ("Markout bid, 1 s", bps(m.last("markout_bid_bps")), f"bps, {m.last('n_bid'):.0f} hits", "bid"),
                 ("Markout ask, 1 s", bps(m.last("markout_ask_bps")), f"bps, {m.last('n_ask'):.0f} hits", "ask"),
-                ("Quoting", " / ".join(f"{100 * min(1.0, share):.0f} %" for share in uptime), "bid / ask, last second", ""),
+                ("Quoting", uptime, "bid / ask, last second", ""),
                 ("Trips", number(store.triggers.kills), f"kill switches; {store.triggers.total} triggers", ""),
             ]
         )  # fmt: skip
@@ -120,8 +122,8 @@ class Overview(View):
     def _latency_table(self) -> str:
         stages = self.store.state.get("latency_us", {})
         rows = [
-            (STAGES.get(stage, stage), number(one["n"]), *(number(round(one[q], 1), 3) for q in ("p50", "p90", "p99", "max")))
-            for stage in STAGES
+            (words, number(one["n"]), *(number(round(one[q], 1), 3) for q in ("p50", "p90", "p99", "max")))
+            for stage, words in STAGES.items()
             if (one := stages.get(stage)) and one["n"]
         ]  # fmt: skip
         empty_text = "Known while an engine answers." if not stages else "Nothing was sent yet."
@@ -130,7 +132,7 @@ class Overview(View):
     def _fact_table(self) -> str:
         record, state = self.store.record, self.store.state
         instrument = record.get("instrument", {})
-        rows = [
+        rows: list[tuple[Any, Any]] = [
             ("market", f"{instrument.get('symbol', '')} on {record.get('venue', '')}, {record.get('mode', '')}"),
             ("started", str(record.get("started", ""))[:19].replace("T", " ") + " UTC"),
             ("ended", self.store.ended),

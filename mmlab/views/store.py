@@ -45,6 +45,8 @@ LOST_S = 3.0
 class Engine(Protocol):
     """What a store and its views use of `mmlab.lab.client.Client`."""
 
+    run_dir: Path
+
     def state(self) -> dict[str, Any]:
         """What the session does now."""
 

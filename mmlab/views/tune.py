@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import threading
 from html import escape
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource, DataRange1d
@@ -19,15 +21,13 @@ from mmlab.lab.figure_style import INK, WARN, hover, legend, time_figure
 from mmlab.lab.numbers import number
 from mmlab.views import fields
 from mmlab.views.components import Form, card, grid, html, set_html
-from mmlab.views.figures import LIGHT, pane
+from mmlab.views.figures import LIGHT, Later
 from mmlab.views.hub import Hub
 from mmlab.views.store import Store
 from mmlab.views.view import View
 from mmlab.views.words import shown, table
 
-if TYPE_CHECKING:
-    from mmlab.lab.rehearsal import WhatIf
-
+REHEARSAL = "mmlab.lab.rehearsal"
 HISTORY = 40
 """Versions of the table, the newest."""
 
@@ -55,7 +55,8 @@ class Tune(View):
         hover(plot, drawn, [("net P&L", "@net{0,0.[0000]}")])
         legend(plot)
         self.plots.append(plot)
-        self._picture = card(pane(plot), title="Net P&amp;L", note="of the replayed window")
+        self._later = Later(plot)
+        self._picture = card(self._later.pane, title="Net P&amp;L", note="of the replayed window")
         self._picture.visible = False
         return grid(
             card(self.form, title="Parameters", note="edits wait until they are applied"),
@@ -178,7 +179,7 @@ class Tune(View):
         if started:
             set_html(self._verdict, '<p class="hush">Replaying…</p>')
 
-    def _tried(self, found: WhatIf | None, error: Exception | None) -> None:
+    def _tried(self, found: Any, error: Exception | None) -> None:
         if self._again:
             self._again = False
             self._try()
@@ -199,6 +200,7 @@ class Tune(View):
         for name, run in (("now", found.now), ("then", found.then)):
             metrics = run.metrics
             self._curves[name].data = {"x": metrics["local_ns"].to_numpy() / 1e6, "net": metrics["net_pnl"].to_numpy()}
+        self._later.show()
         self._picture.visible = True
 
     def _no_verdict(self) -> None:
@@ -211,8 +213,10 @@ class Tune(View):
     def _history(self) -> str:
         history = self.store.params.get("history", [])
         rows = [
-            (change["version"], str(change["time"])[11:19], change["source"], (name, "wrap"), shown(change["old"].get(name)),
-             shown(new))
+            (
+                change["version"], str(change["time"])[11:19], change["source"], (name, "wrap"),
+                shown(change["old"].get(name)), shown(new),
+            )
             for change in list(history)[-HISTORY:][::-1]
             for name, new in change["new"].items()
         ]  # fmt: skip
@@ -224,15 +228,14 @@ _REHEARSALS: dict[Store, tuple[threading.Lock, Any]] = {}
 _GUARD = threading.Lock()
 
 
-def rehearse(hub: Hub, store: Store, changes: dict[str, Any]) -> WhatIf:
+def rehearse(hub: Hub, store: Store, changes: dict[str, Any]) -> Any:
     """What the last half hour would have been with `changes`; one replay of a run at a time."""
-    from mmlab.lab.rehearsal import Rehearsal
-
+    kind = import_module(REHEARSAL).Rehearsal
     with _GUARD:
         for old in [one for one in _REHEARSALS if not hub.watchers(one.run_dir)]:
             del _REHEARSALS[old]
         if store not in _REHEARSALS:
-            _REHEARSALS[store] = (threading.Lock(), Rehearsal(store.run_dir))
+            _REHEARSALS[store] = (threading.Lock(), kind(store.run_dir))
         lock, rehearsal = _REHEARSALS[store]
     with lock:
         rehearsal.refresh()
@@ -240,9 +243,7 @@ def rehearse(hub: Hub, store: Store, changes: dict[str, Any]) -> WhatIf:
 
 
 def _can_rehearse() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("mmlab.lab.rehearsal") is not None
+    return find_spec(REHEARSAL) is not None
 
 
 def _plain(value: Any) -> Any:

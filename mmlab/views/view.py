@@ -118,8 +118,8 @@ class View(pn.viewable.Viewer):
 
 _GROUP = """
 :host { font: 13px var(--font); }
-.bk-btn-group .bk-btn { background: var(--card) !important; color: var(--soft) !important; border: 1px solid var(--line) !important;
-  padding: 4px 10px; box-shadow: none !important; }
+.bk-btn-group .bk-btn { background: var(--card) !important; color: var(--soft) !important;
+  border: 1px solid var(--line) !important; padding: 4px 10px; box-shadow: none !important; }
 .bk-btn-group .bk-btn.bk-active { background: var(--line) !important; color: var(--ink) !important; font-weight: 600; }
 """
 

@@ -72,7 +72,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterab
 def tiles(items: Iterable[tuple[str, str, str, str]]) -> str:
     """Figures side by side: label, value, note, tone."""
     inner = "".join(
-        f'<div><dt>{escape(label)}</dt><dd class="{tone}">{escape(value)}</dd><dd class="note">{escape(note)}</dd></div>'
+        f'<div><dt>{escape(label)}</dt><dd class="{tone}">{escape(value)}</dd>'
+        f'<dd class="note">{escape(note)}</dd></div>'
         for label, value, note, tone in items
     )
     return f'<dl class="tiles" style="margin:0">{inner}</dl>'

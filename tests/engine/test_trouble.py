@@ -409,7 +409,7 @@ def interrupt() -> None:
 
 def cancel() -> None:
     for task in asyncio.all_tasks():
-        if "_trade" in str(task.get_coro()):
+        if "_run_here" in str(task.get_coro()):
             task.cancel()
 
 
