@@ -71,7 +71,7 @@ def busy(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[float], None] | None]:
+def progress_bar(what: str) -> Iterator[Callable[[float | None], None] | None]:
     """A bar on a terminal, to be told the share done; None elsewhere."""
     if not sys.stderr.isatty():
         yield None
@@ -81,4 +81,4 @@ def progress_bar(what: str) -> Iterator[Callable[[float], None] | None]:
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=1.0)
-        yield lambda share: progress.update(task, completed=share)
+        yield lambda share: progress.update(task, completed=share or 0.0)

@@ -104,8 +104,7 @@ def paper_arguments(one: Parser) -> None:
 
 def paper(options: argparse.Namespace) -> int:
     """Trade a feed on the paper venue."""
-    from mmlab.lab.backtesting import load_run
-    from mmlab.lab.paper import left_behind, paper_session
+    from mmlab.lab.paper import left_behind, paper_session, trade
 
     refuse_existing(options.out)
     faults = [assignment(text, "drop_ack=0.1") for text in options.fault]
@@ -113,13 +112,11 @@ def paper(options: argparse.Namespace) -> int:
         options.feed, config_of(options), options.speed, faults, options.seed, name=options.name, out=options.out,
         loop=options.loop,
     )  # fmt: skip
-    try:
-        with progress_bar("Trading") as advance:
-            run = session.run(options.duration, advance)
-    except KeyboardInterrupt:
-        if session.run_dir is not None and session.began:
-            show(load_run(session.run_dir))
-        print(*left_behind(session), sep="\n")
+    with progress_bar("Trading") as advance:
+        run = trade(session, options.duration, advance)
+    if run.info.ended.startswith("interrupted"):
+        show(run)
+        print(*left_behind(run), sep="\n")
         return INTERRUPTED
     if not options.no_report:
         run.report()

@@ -21,6 +21,7 @@ from mmlab.errors import ConfigError, MMLabError, SafetyError, SessionError
 FRESH_S = 0.1
 MOST_HZ = 10.0
 MOST_BYTES = 1 << 20
+MOST_SAMPLES = 10_000
 LOOPBACK = ("127.0.0.1", "localhost")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -58,6 +59,9 @@ class Controlled(Protocol):
 
     def metrics_text(self) -> str:
         """The state in Prometheus' text format."""
+
+    def latencies_us(self, stage: str, newest: int) -> list[float]:
+        """The newest latencies of a stage."""
 
     def shadows(self) -> dict[str, dict[str, Any]]:
         """Shadow sets: name -> changes."""
@@ -115,6 +119,7 @@ class ControlServer:
             web.get("/state", self._state), web.get("/params", self._params), web.post("/params", self._update),
             web.post("/kill", self._kill), web.post("/rearm", self._rearm), web.post("/flatten", self._flatten),
             web.post("/stop", self._stop), web.post("/heartbeat", self._heartbeat), web.get("/metrics", self._metrics),
+            web.get("/latency/{stage}", self._latency),
             web.get("/stream", self._stream), web.get("/shadows", self._shadows),
             web.post("/shadows", self._add_shadow), web.delete("/shadows/{name}", self._remove_shadow),
         ])  # fmt: skip
@@ -168,6 +173,13 @@ class ControlServer:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(text=self._session.metrics_text(), content_type="text/plain")
+
+    async def _latency(self, request: web.Request) -> web.Response:
+        text = request.query.get("newest", "1000")
+        if not text.isdecimal() or not 0 < int(text) <= MOST_SAMPLES:
+            raise ConfigError(f"newest = {text}: must be a whole number from 1 to {MOST_SAMPLES}")
+        samples = self._session.latencies_us(request.match_info["stage"], int(text))
+        return _json(msgspec.json.encode(samples))
 
     async def _shadows(self, _: web.Request) -> web.Response:
         return _json(msgspec.json.encode(self._session.shadows()))

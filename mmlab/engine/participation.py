@@ -295,7 +295,8 @@ class Participation:
 
     def _explain(self, active: list[EngineSwitch]) -> str:
         names = [sw.switch.name.lower() + (f": {sw.detail}" if sw.detail else "") for sw in active]
-        names += [name for bit, name in NAMES.items() if bit & self._kernel]
+        known = {sw.switch.name.lower() for sw in active}  # the kernel has an operator's halt too
+        names += [name for bit, name in NAMES.items() if bit & self._kernel and name not in known]
         if self.stopping:
             names.append("stopping")
         if not names and self.trading == Trading.STARTING:

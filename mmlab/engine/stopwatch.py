@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 SAMPLES = 1 << 16
-STAGES = ("decide", "order", "sign", "send", "total")
-"""Market rows in hand -> decision; decision -> commands; commands -> payload; payload -> sender; rows -> sender."""
+STAGES = ("decide", "order", "sign", "send", "total", "lag")
+"""Market rows in hand -> decision; decision -> commands; commands -> payload; payload -> sender; rows -> sender. And
+how late the event loop comes to what is due."""
 
 
 class Stopwatch:
@@ -32,12 +33,19 @@ class Stopwatch:
         """Durations in ns, in no order."""
         return self._rings[stage][: self.counts[stage]]
 
+    def newest_us(self, stage: str, n: int) -> list[float]:
+        """The newest `n` durations, oldest first, microseconds."""
+        return [float(ns) / 1e3 for ns in self._newest(stage, n)]
+
+    def _newest(self, stage: str, most: int) -> np.ndarray[Any, Any]:
+        n = self.counts[stage]
+        return self._rings[stage].take(np.arange(max(0, n - min(most, SAMPLES)), n), mode="wrap")
+
     def percentiles_us(self, newest: int = SAMPLES) -> dict[str, dict[str, float]]:
         """Stage -> n, p50, p90, p99, max in microseconds, of the newest samples; stages without any are left out."""
         table = {}
         for stage, n in self.counts.items():
             if n:
-                samples = self._rings[stage].take(np.arange(max(0, n - min(newest, SAMPLES)), n), mode="wrap")
-                p50, p90, p99, most = np.percentile(samples, (50, 90, 99, 100)) / 1e3
+                p50, p90, p99, most = np.percentile(self._newest(stage, newest), (50, 90, 99, 100)) / 1e3
                 table[stage] = {"n": n, "p50": float(p50), "p90": float(p90), "p99": float(p99), "max": float(most)}
         return table

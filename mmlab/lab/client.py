@@ -95,6 +95,11 @@ class Client:
         """The state in Prometheus' text format."""
         return self._ask("GET", "/metrics", None, PATIENCE_S).text
 
+    def latencies_us(self, stage: str, newest: int = 1000) -> list[float]:
+        """The newest latencies of a stage, oldest first, microseconds."""
+        answer = self._ask("GET", f"/latency/{stage}?newest={newest}", None, PATIENCE_S)
+        return [float(value) for value in answer.json()]
+
     def shadows(self) -> dict[str, dict[str, Any]]:
         """Shadow sets: name -> changes."""
         return self._call("GET", "/shadows")

@@ -21,6 +21,8 @@ from mmlab.lab.addresses import Address, publish, withdraw
 from mmlab.lab.plan import Plan
 from mmlab.lab.trade import Trade
 
+LAG_S = 0.05
+"""Between two looks at how late the loop is."""
 LOOK_S = 0.2
 """How often the owner's signs of life are looked at."""
 
@@ -76,6 +78,7 @@ class EngineProcess:
             loop.add_signal_handler(number, engine.stop, f"signal {number.name}")
         engine.supervisor.start("control", self._serve, restart=False)
         engine.supervisor.start("owner", self._watch_owner, restart=True)
+        engine.supervisor.start("lag", lambda: _measure_lag(engine), restart=True)
 
     async def _serve(self) -> None:
         """Open the control server, and say where it is."""
@@ -103,6 +106,14 @@ class EngineProcess:
                 engine.log.error("supervisor_lost", ts_ns=engine.now())
                 engine.stop("supervisor process lost")
                 return
+
+
+async def _measure_lag(engine: Engine) -> None:
+    """How late the loop comes to what is due."""
+    while True:
+        due_ns = time.perf_counter_ns() + round(LAG_S * 1e9)
+        await asyncio.sleep(LAG_S)
+        engine.stopwatch.add("lag", max(0, time.perf_counter_ns() - due_ns))
 
 
 def tell(**values: Any) -> None:

@@ -9,8 +9,11 @@ import pandas as pd
 
 from mmlab.config import Config
 from mmlab.errors import ConfigError
+from mmlab.lab.backtesting import load_run
 from mmlab.lab.numbers import number
+from mmlab.lab.run import Run
 from mmlab.lab.session import Session
+from mmlab.lab.trade import Progress
 from mmlab.venues.paper import FaultPlan
 
 FASTEST = "max"
@@ -74,14 +77,41 @@ def fault_plan(faults: list[tuple[str, Any]], seed: int) -> FaultPlan:
     return FaultPlan(**values)
 
 
-def left_behind(session: Session) -> list[str]:
+def trade(session: Session, duration_s: float | None, progress: Progress | None) -> Run:
+    """Trade to the end: in real time with an engine in a process of its own, else here. An interrupt ends it in order.
+
+    Returns
+    -------
+    Run
+        Of an interrupted one ``info.ended`` begins with "interrupted".
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Interrupted before it began.
+    """
+    if session.fastest:
+        try:
+            return session.run(duration_s, progress)
+        except KeyboardInterrupt:
+            if session.run_dir is None or not session.began:
+                raise
+            return load_run(session.run_dir)
+    session.start(duration_s)
+    try:
+        return session.wait(progress=progress)
+    except KeyboardInterrupt:
+        session.stop("interrupted")
+        return session.wait()
+
+
+def left_behind(run: Run) -> list[str]:
     """What an interrupted session leaves, in sentences."""
-    if not session.began:
-        return ["Interrupted before it began: nothing was sent."]
-    status, left = session.state(), len(session.orders())
-    proven = status["trading"] == "halted" and not left
+    when = run.metrics.index[-1] if len(run.metrics) else pd.Timestamp(run.info.finished)
+    _, doubt, left = run.info.ended.partition("; ")
+    position = run.info.counters.get("position_left_lots", 0) * run.instrument.lot_size
     return [
-        f"Interrupted at {pd.Timestamp(status['session_ns'], unit='ns'):%Y-%m-%d %H:%M:%S} UTC of the feed: "
-        + ("all orders are cancelled." if proven else f"{left} orders are not proven to be cancelled."),
-        f"Position left: {number(status['position'])}." if status["position"] else "No position is left.",
+        f"Interrupted at {when:%Y-%m-%d %H:%M:%S} UTC of the feed: "
+        + (f"{left}." if doubt else "all orders are cancelled."),
+        f"Position left: {number(position)}." if position else "No position is left.",
     ]

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -197,7 +198,7 @@ class Session:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return self._load(run_virtual(work) if self._virtual else asyncio.run(work))
+            return self._load(run_virtual(work) if self.fastest else asyncio.run(work))
         return self._run_beside(work)
 
     def run_sync(self, duration_s: float | None = None, progress: Progress | None = None) -> Run:
@@ -222,7 +223,8 @@ class Session:
         return self._trade
 
     @property
-    def _virtual(self) -> bool:
+    def fastest(self) -> bool:
+        """Whether it runs as fast as this machine can, in virtual time."""
         return self._trade is not None and self._trade.plan.speed == math.inf
 
     async def _run_here(self, trade: Trade, duration_s: float | None, progress: Progress | None) -> Path:
@@ -232,14 +234,21 @@ class Session:
         return path
 
     async def _run_beside(self, work: Any) -> Run:
-        return self._load(await (asyncio.to_thread(run_virtual, work) if self._virtual else work))
+        return self._load(await (asyncio.to_thread(run_virtual, work) if self.fastest else work))
 
     def _load(self, path: Path) -> Run:
         assert self._trade is not None  # noqa: S101  an attached session is loaded by load_run
         return read_run(path, partial(rerun, self._trade.plan.setting))
 
-    def wait(self, timeout_s: float | None = None) -> Run:
+    def wait(self, timeout_s: float | None = None, progress: Progress | None = None) -> Run:
         """Wait until a started session is over, and give its run.
+
+        Parameters
+        ----------
+        timeout_s : float, optional
+            Default: as long as it takes.
+        progress : callable, optional
+            Takes the share that is done.
 
         Raises
         ------
@@ -250,6 +259,9 @@ class Session:
         handle = self._handle()
         while (going := self._going(handle)) and time.monotonic() < until_s:
             time.sleep(0.1)
+            if progress is not None:
+                with suppress(SessionError):  # it is over
+                    progress(handle.state()["done"])
         if going:
             raise SessionError(f"{self.name}: not over after {timeout_s:g} s; wait again, or stop() it")
         if self._heartbeat is not None:

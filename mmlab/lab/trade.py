@@ -20,7 +20,8 @@ from mmlab.engine.engine import Engine
 from mmlab.engine.overview import overview
 from mmlab.engine.owner import OwnerWatch
 from mmlab.engine.setup import Setup
-from mmlab.errors import SessionError
+from mmlab.engine.stopwatch import STAGES
+from mmlab.errors import ConfigError, SessionError
 from mmlab.events import NS_PER_S
 from mmlab.lab.backtesting import setting_dict
 from mmlab.lab.plan import Plan
@@ -33,7 +34,7 @@ from mmlab.telemetry.prometheus import exposition
 from mmlab.telemetry.tables import record_to_dict
 from mmlab.venues.paper import PaperVenue
 
-Progress = Callable[[float], object]
+Progress = Callable[[float | None], object]
 STEP_S = 5.0
 """Session time between two calls of a progress callback."""
 
@@ -55,6 +56,7 @@ class Trade:
         self.history: list[dict[str, Any]] = []
         self.started_s = time.time()
         self.run_dir: Path | None = None
+        self._duration_s: float | None = None
 
     @cached_property
     def fit(self) -> WarmUp:
@@ -79,7 +81,7 @@ class Trade:
         begun : callable, optional
             Called once, when the engine stands and before it trades.
         """
-        plan, self.run_dir = self.plan, path
+        plan, self.run_dir, self._duration_s = self.plan, path, duration_s
         patient = plan.speed == math.inf
         files = LiveRun(path, plan.config, info, plan.feed.instrument.to_dict(), patient=patient)
         setup = Setup(
@@ -98,7 +100,7 @@ class Trade:
             )  # fmt: skip
             self.loop, self.engine = asyncio.get_running_loop(), Engine(venue, setup)
             if progress is not None:
-                self.engine.supervisor.start("progress", lambda: self._tell(progress, duration_s), restart=False)
+                self.engine.supervisor.start("progress", lambda: self._tell(progress), restart=False)
             if begun is not None:
                 begun(self.engine)
             info.ended = await self.engine.run(duration_s)
@@ -125,15 +127,22 @@ class Trade:
             market={"source": plan.feed.source, "synthetic": plan.feed.synthetic},
         )  # fmt: skip
 
-    async def _tell(self, progress: Progress, duration_s: float | None) -> None:
-        engine, events = self._running(), self.plan.feed.events
-        begin, end = int(events["local_ns"][0]), int(events["local_ns"][-1])
+    async def _tell(self, progress: Progress) -> None:
+        engine = self._running()
+        while True:
+            progress(self._done(engine))
+            await engine.clock.sleep_until(engine.now() + round(STEP_S * NS_PER_S))
+
+    def _done(self, engine: Engine) -> float | None:
+        """Share of the session that is over; None if it has no set end."""
+        times, duration_s = self.plan.feed.events["local_ns"], self._duration_s
+        begin, end = int(times[0]), int(times[-1])
         if duration_s is not None:
             until = begin + round(duration_s * NS_PER_S)
             end = until if self.plan.loop else min(end, until)
-        while True:
-            progress(min(1.0, (engine.now() - begin) / max(1, end - begin)))
-            await engine.clock.sleep_until(engine.now() + round(STEP_S * NS_PER_S))
+        elif self.plan.loop:
+            return None
+        return min(1.0, (engine.now() - begin) / max(1, end - begin))
 
     def _changed(
         self, files: LiveRun, ts_ns: int, source: str, old: dict[str, Any], new: dict[str, Any], version: int
@@ -164,9 +173,11 @@ class Trade:
         seen = None if owner is None else {
             "last_seen_s": time.monotonic() - owner.seen_s, "on_owner_lost": owner.on_lost, "grace_s": owner.grace_s,
         }  # fmt: skip
+        engine = self._running()
         return {
             "run_dir": str(self.run_dir), "pid": os.getpid(), "name": self.plan.name, "mode": "paper",
-            "speed": self.plan.speed, "started_s": self.started_s, **overview(self._running()), "owner": seen,
+            "speed": self.plan.speed, "started_s": self.started_s, "done": self._done(engine), **overview(engine),
+            "owner": seen,
         }  # fmt: skip
 
     def params(self) -> dict[str, Any]:
@@ -178,6 +189,12 @@ class Trade:
     def metrics_text(self) -> str:
         """The state in Prometheus' text format."""
         return exposition(self.state())
+
+    def latencies_us(self, stage: str, newest: int) -> list[float]:
+        """The newest latencies of a stage, microseconds."""
+        if stage not in STAGES:
+            raise ConfigError(f"stage = {stage}: must be one of {', '.join(STAGES)}")
+        return self._running().stopwatch.newest_us(stage, newest)
 
     # --- Steering ----------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import pytest
 import requests
 
 import mmlab
+from mmlab import cli
 from mmlab.engine.owner import OwnerWatch
 from mmlab.lab.addresses import Address, address_file, find, is_alive, publish, run_id, running, runtime_folder
 from mmlab.lab.client import Client
@@ -198,6 +199,29 @@ def test_the_token_is_in_one_file_for_this_user_only(going):
 def test_a_started_session_is_not_started_again(going):
     with pytest.raises(mmlab.SessionError, match="make another one"):
         going.start()
+
+
+def test_commands_steer_it(going, capsys):
+    until(lambda: quoting(going))
+    run_dir = str(going.run_dir)
+    assert cli.main(["attach", run_dir, "--set", "ladder.min_dwell_ms=300", "--once"]) == 0
+    assert going.params().loc["ladder.min_dwell_ms", "value"] == 300
+    assert cli.main(["attach", run_dir, "--set", "ladder.hysteresis=7"]) == 2
+    assert cli.main(["kill", run_dir, "--reason", "lunch"]) == 0
+    assert going.state()["why"] == "manual: lunch"
+    assert cli.main(["attach", run_dir, "--rearm", "--once"]) == 0
+    until(lambda: quoting(going))
+    assert cli.main(["flatten", run_dir]) == 0
+    assert cli.main(["kill", str(going.run_dir.parent)]) == 2
+    said = capsys.readouterr()
+    for words in (
+        "| parameters",
+        "run: halted, no order rests; position",
+        "run: no position is left" if not going.state()["position"] else "run: position left",
+    ):
+        assert words in said.out
+    for words in ("ladder.hysteresis = 7", "no engine of yours is running for it; running now: run"):
+        assert words in said.err
 
 
 # --- Ends -------------------------------------------------------------------------------------------------------------
