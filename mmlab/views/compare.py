@@ -49,7 +49,7 @@ class Compare(View):
     def make(self) -> Any:
         """Build it."""
         self._choice = pn.widgets.Select(
-            options=self._options(), value="", margin=0, width=320, name="Other run", stylesheets=[_SELECT]
+            options=self._options(), value="", margin=0, width=320, label="Other run", stylesheets=[_SELECT]
         )
         self._choice.param.watch(self._chosen, "value")
         self._table = html()

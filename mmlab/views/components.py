@@ -41,6 +41,7 @@ class Bar(_Component):
     run = param.String(default="", doc="the run shown")
     views = param.List(default=[], doc="id and title of each view")
     view = param.String(default="", doc="the view shown")
+    shown = param.String(default="", doc="the view in place; it follows `view`")
     status = param.Dict(default={}, doc="badge, tone, why, chips, can_kill, can_rearm, read_only, ended_words")
     said = param.Dict(default={}, doc="text and tone of the last message")
     pulse = param.List(default=[0, None], doc="beat, and age of the data in s (None: it does not age)")

@@ -90,7 +90,7 @@ class Controls:
             kind = iw.IntSlider if field["whole"] else iw.FloatSlider
             number = int if field["whole"] else float
             return kind(
-                min=number(low), max=number(high), step=number(step), readout_format="d" if field["whole"] else ".4~g",
+                min=number(low), max=number(high), step=number(step), readout_format="d" if field["whole"] else ".4g",
                 continuous_update=False, **look,
             )  # fmt: skip
         return iw.Text(continuous_update=False, placeholder="none" if field["none"] else "", **look)
@@ -181,7 +181,8 @@ class Controls:
         state = self.client.state()
         self.state.value = (
             f"<b>{escape(str(state['trading']))}</b> {escape(str(state['why']))}"
-            f" · net P&amp;L {money(state['net_pnl'])} · position {state['position']:g} · parameters version {self.version}"
+            f" · net P&amp;L {money(state['net_pnl'])} · position {state['position']:g}"
+            f" · parameters version {self.version}"
         )
 
 

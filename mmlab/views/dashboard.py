@@ -140,6 +140,7 @@ class Dashboard(pn.viewable.Viewer):
             if view is not None:
                 self._refresh(view)
             self._place.objects = [shown]
+        self.bar.shown = self.bar.view
 
     def _view(self) -> View | None:
         store, desk = self.store, self._desk

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+import numpy as np
 from bokeh.models import ColumnDataSource, FactorRange
 from bokeh.plotting import figure
 
@@ -12,7 +13,7 @@ from mmlab.events import Reason
 from mmlab.lab.figure_style import BAD, FONT, MUTED, WARN, hover, styled, time_figure
 from mmlab.lab.numbers import number
 from mmlab.views.components import card, grid, html, set_html
-from mmlab.views.figures import TimeFigures, pane
+from mmlab.views.figures import WINDOWS_S, TimeFigures, pane
 from mmlab.views.triggers import GATES, Trigger
 from mmlab.views.view import View
 from mmlab.views.words import clock, table
@@ -79,10 +80,14 @@ class Gates(View):
         if self.times is not None and self.times.going and not self.store.going:
             self.times.settle()
 
+    def windowed(self) -> None:
+        """Draw what the window holds."""
+        self._draw()
+
     def _draw(self) -> None:
-        newest = self.store.triggers.newest(DRAWN)[::-1]
-        metrics = self.store.metrics
-        now = metrics.last("t")
+        now = self.store.metrics.last("t")
+        since = now - 1e3 * WINDOWS_S[self.desk.window] if self.store.going else -np.inf
+        newest = [one for one in self.store.triggers.newest(DRAWN)[::-1] if one.end is None or one.end >= since]
         seen = {one.switch for one in newest}
         factors = [name for name in ROWS if name in seen] + sorted(seen - set(ROWS))
         if factors and list(self._plot.y_range.factors) != factors:

@@ -6,6 +6,7 @@ A hub is shared by all sessions of a server process. A run is followed while som
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,9 @@ PERIOD_S = 0.2
 LINGER_S = 10.0
 LIST_S = 2.0
 """Between two looks at the folder of runs."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,11 @@ class Hub:
         pause = threading.Event()
         while True:
             started = monotonic()
-            followed.store.step()
+            try:
+                followed.store.step()
+            except Exception as error:  # noqa: BLE001  whatever it was, viewers are told, and the thread goes on
+                _log.exception("following %s failed", path)
+                followed.store.trouble = f"{path}: cannot be followed: {type(error).__name__}: {error}"
             with self._lock:
                 if not followed.watchers and monotonic() - followed.left > LINGER_S:
                     del self._followed[path]

@@ -79,8 +79,9 @@ class Columns:
         """Add rows, given by column."""
         buffer, first, n = self._held
         new = np.array([rows[name] for name in self.names], np.float64)
-        if n + new.shape[1] > buffer.shape[1]:
-            kept = buffer[:, max(0, n - self._most // 2) : n] if n + new.shape[1] > self._most else buffer[:, :n]
+        too_many = n + new.shape[1] > self._most
+        if too_many or n + new.shape[1] > buffer.shape[1]:
+            kept = buffer[:, max(0, n - self._most // 2) if too_many else 0 : n]
             first, n = first + n - kept.shape[1], kept.shape[1]
             buffer = np.empty((len(self.names), max(256, 2 * (n + new.shape[1]))))
             buffer[:, :n] = kept

@@ -105,12 +105,16 @@ class View(pn.viewable.Viewer):
             if self.times is not None:
                 with pn.io.hold():
                     self.times.window(figures.WINDOWS_S[event.new])
+                    self.windowed()
 
         choose.param.watch(change, "value")
         return pn.Row(
             html('<p class="hush">Session time, UTC. Drag to zoom, double-click for all.</p>'), choose,
             sizing_mode="stretch_width", margin=0, css_classes=["wide"], stylesheets=[":host(.wide){grid-column:1/-1}"],
         )  # fmt: skip
+
+    def windowed(self) -> None:
+        """Another window was chosen."""
 
     def __panel__(self) -> Any:
         return self.body

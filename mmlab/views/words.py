@@ -12,7 +12,6 @@ from mmlab.telemetry.info import CRASHED
 from mmlab.views.store import Store
 
 TONES = {"quoting": "good", "reducing": "warn", "starting": "warn", "halting": "bad", "halted": "bad"}
-CONTROLS = "Controls are off: no engine of yours answers for this run. Started elsewhere? Stop it there."
 
 
 def badge(store: Store) -> tuple[str, str, str]:
@@ -30,7 +29,7 @@ def badge(store: Store) -> tuple[str, str, str]:
     if not store.live:
         if state:
             return "no engine", "bad", f"The engine stopped answering: {store.silence}"
-        return "going", "warn", CONTROLS
+        return "going", "warn", f"Data are live, controls are off: {store.silence}"
     if state["ended"]:
         return "ending", "warn", str(state["ended"])
     trading = str(state["trading"])

@@ -49,6 +49,7 @@ export function render({ model, el }) {
     for (const tab of nav.children) {
       const on = tab.id === model.view;
       tab.setAttribute("aria-selected", on);
+      tab.setAttribute("aria-busy", on && model.shown !== model.view);
       tab.tabIndex = on ? 0 : -1;
       if (on) nav.scrollLeft = tab.offsetLeft - (nav.clientWidth - tab.offsetWidth) / 2;
     }
@@ -152,6 +153,7 @@ export function render({ model, el }) {
   model.on("run", () => { select.value = model.run; if (select.value !== model.run) fill(); remember(); });
   model.on("views", tabs);
   model.on("view", choose);
+  model.on("shown", choose);
   model.on("status", show);
   model.on("said", say);
   model.on("dark", paint);
