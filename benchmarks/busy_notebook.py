@@ -100,17 +100,23 @@ def kill_the_kernel(manager: Any, engine: Client) -> dict[str, Any]:
         time.sleep(0.02)
     os.kill(manager.provisioner.pid, signal.SIGKILL)
     start = time.monotonic()
-    quoting_s = 0.0
+    quoting_s, how = 0.0, "engine gone"
     while time.monotonic() - start < GRACE_S + 20:
         try:
             state = engine.state()
         except SessionError:
             break
         if not state["orders"] and (state["ended"] or state["trading"] == "halted"):
+            how = f"{state['trading']}, {state['why']}, {state['ended']}"
             break
         quoting_s = time.monotonic() - start
         time.sleep(0.02)
-    return {"quoted_on_s": round(quoting_s, 2), "empty_after_s": round(time.monotonic() - start, 2), "grace_s": GRACE_S}
+    return {
+        "how": how,
+        "quoted_on_s": round(quoting_s, 2),
+        "empty_after_s": round(time.monotonic() - start, 2),
+        "grace_s": GRACE_S,
+    }
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from mmlab.engine.account_feed import event_of
@@ -71,6 +72,7 @@ class Engine:
         self.ended, self.version, self.flattening, self.market_batches = "", 0, False, 0
         self._last_ns, self._heard_ns = self.clock.now_ns(), perf_counter_ns()
         params = setup.params()
+        self.cap_lots: int | None = None
         self.news: Mailbox[News] = Mailbox("news", NEWS)
         self.reports: Mailbox[e.AnyEvent] = Mailbox("reports", REPORTS)
         self.decider = Decider(params, setup.mid_ticks, setup.record, setup.quoter)
@@ -109,7 +111,12 @@ class Engine:
         return (perf_counter_ns() - self._heard_ns) / NS_PER_S
 
     def _settings(self, params: Array) -> OrderSettings:
-        return settings_of(self.setup.config, params[0]["risk"], self.venue.rules, self.setup.seed)
+        settings = settings_of(self.setup.config, params[0]["risk"], self.venue.rules, self.setup.seed)
+        if self.cap_lots is None:
+            return settings
+        limits = settings.limits
+        most = {f: min(self.cap_lots, getattr(limits, f)) for f in ("max_long_lots", "max_short_lots")}
+        return msgspec.structs.replace(settings, limits=msgspec.structs.replace(limits, **most))
 
     def _do(self, work: Callable[[], object]) -> None:
         """Have something done between two decisions, in order with the market."""
@@ -434,6 +441,18 @@ class Engine:
         self._report(e.Configure(self.now(), self._settings(params)))
         setup.change(self.now(), source, {name: was[name] for name in new}, new, self.version)
         return self.version
+
+    def cap(self, lots: int | None) -> None:
+        """Most lots either way, in the worst case, besides the config's limits; None: no other limit."""
+        if lots != self.cap_lots:
+            self.cap_lots = lots
+            self._report(e.Configure(self.now(), self._settings(self.decider.params)))
+
+    def worst_lots(self) -> int:
+        """Position in the worst case: everything of one side that may rest is filled."""
+        position = self.manager.position_lots
+        resting, _, _ = self.desk.working()
+        return max(position + resting[0], resting[1] - position, 0)
 
     # --- Watching ----------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ def overview(engine: Engine) -> dict[str, Any]:
         "parameter_version": engine.version,
         "position": instrument.to_size(engine.manager.position_lots),
         "position_lots": engine.manager.position_lots,
+        "cap_lots": engine.cap_lots,
         "net_pnl": net if math.isfinite(net) else None,
         "fills": engine.desk.counts["fills"],
         "messages": engine.courier.messages,

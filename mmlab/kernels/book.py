@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mmlab.events import BOOK, NO_PRICE, Kind
-from mmlab.kernels.policy import kernel, records
+from mmlab.kernels.policy import kernel, one_row, records
 
 DEPTH, TRADE, BEGIN, END, GAP = (
     int(Kind.DEPTH), int(Kind.TRADE), int(Kind.SNAPSHOT_BEGIN), int(Kind.SNAPSHOT_END), int(Kind.GAP)
@@ -46,6 +46,17 @@ PRINT = np.dtype(
 )
 """A trade (TRADE or EXECUTE row): ``signed_lots`` > 0 when the aggressor bought; ``end_row`` is the first row of the
 book that the exchange takes after it."""
+
+
+READING = np.dtype(
+    [
+        ("row", "i8"), ("n", "i8"), ("best", "i8", (2,)), ("usable", "u1"), ("in_snapshot", "u1"), ("touched", "u1"),
+        ("empty", "u1"), ("prints", "i8"), ("others", "i8"), ("end_row", "i8"), ("book_ns", "i8"), ("block_ns", "i8"),
+        ("bid", "i8"), ("ask", "i8"), ("bid_lots", "i8"), ("ask_lots", "i8"), ("valid", "i8"), ("waiting", "i8"),
+    ], align=True,
+)  # fmt: skip
+"""Where the reading of a feed stands: ``row`` comes next, ``n, prints, others`` rows are written. ``best``: cell of the
+best level a side; ``waiting``: the first `PRINT` after which no row of the book has come yet."""
 
 
 @kernel
@@ -124,16 +135,41 @@ def size_after(kind: int, before: int, lots: int) -> int:
     return before + lots if kind == ADD else max(0, before - lots)
 
 
+def first_reading(width: int) -> Array:
+    """A `READING` row at the start of a feed, for a price window of `width` levels."""
+    reading = one_row(READING)
+    reading["best"], reading["usable"], reading["empty"] = width, 1, 1
+    reading["book_ns"] = reading["block_ns"] = reading["bid"] = reading["ask"] = NO_PRICE
+    return reading
+
+
+@kernel
+def close_prints(events: Array, prints: Array, c: Any) -> None:
+    """Find the row of the book after trades that had none yet, among rows that have come since."""
+    i = c.waiting
+    while i < c.prints:
+        end_row = first_book_row(events, prints[i].end_row, prints[i].exch_ns)
+        prints[i].end_row = c.end_row = end_row
+        if end_row == events.size:
+            break
+        i += 1
+    for j in range(i + 1, c.prints):
+        prints[j].end_row = c.end_row = events.size
+    c.waiting = i
+
+
 @kernel
 def read_feed(
-    events: Array, low: int, high: int, by_order: bool, levels: Array, out: Array, prints: Array, others: Array,
-    steps: Array, times: Array,
-) -> int:  # fmt: skip
-    """Read a feed once: write one `BOOK` row a venue message that changed the best quotes and return their number.
+    events: Array, stop: int, low: int, high: int, by_order: bool, levels: Array, out: Array, prints: Array,
+    others: Array, steps: Array, times: Array, reading: Array,
+) -> None:  # fmt: skip
+    """Read a feed once: write one `BOOK` row a venue message that changed the best quotes.
 
     Parameters
     ----------
     events : EVENT[n]
+    stop : int
+        Read rows before this one; later rows are looked at only to tell where a message ends.
     low, high : int
         Price window in ticks.
     by_order : bool
@@ -148,18 +184,23 @@ def read_feed(
     times : i8[n / 8, rounded up]
         Latest exchange time of the book's stream up to the end of each block of 8 rows; ``STEP.since_ns`` is the same
         up to each row, less that of the block before.
+    reading : READING[1]
+        From `first_reading`; a feed that grows is read on from where it stands.
 
     Notes
     -----
     `prints`, `others`, `steps` and `times` may be empty, all four; then only `out` is written.
     """
-    n, width, full = 0, levels.shape[1], steps.size > 0
+    c = reading[0]
+    width, full = levels.shape[1], steps.size > 0
     base = np.array([high, -low])
-    best = np.array([width, width])  # cell of the best level, bid and ask; width: the side is empty
-    usable, in_snapshot, touched, empty = True, False, False, True
-    n_prints, n_others, end_row, book_ns, block_ns = 0, 0, 0, NO_PRICE, NO_PRICE
-    bid, ask, bid_lots, ask_lots, valid = NO_PRICE, NO_PRICE, 0, 0, 0
-    for i in range(events.size):
+    best = np.array([c.best[0], c.best[1]])  # cell of the best level, bid and ask; width: the side is empty
+    n, usable, in_snapshot, touched, empty = c.n, c.usable != 0, c.in_snapshot != 0, c.touched != 0, c.empty != 0
+    if full and not by_order and c.waiting < c.prints:
+        close_prints(events, prints, c)
+    n_prints, n_others, end_row, book_ns, block_ns = c.prints, c.others, c.end_row, c.book_ns, c.block_ns
+    bid, ask, bid_lots, ask_lots, valid = c.bid, c.ask, c.bid_lots, c.ask_lots, c.valid
+    for i in range(c.row, stop):
         e = events[i]
         kind = e.kind
         if full:
@@ -241,7 +282,11 @@ def read_feed(
             row.bid_ticks, row.ask_ticks, row.bid_lots, row.ask_lots = bid, ask, bid_lots, ask_lots
             row.valid = valid
             n += 1
-    return n
+    c.row, c.n, c.best[0], c.best[1], c.usable, c.in_snapshot = stop, n, best[0], best[1], usable, in_snapshot
+    c.touched, c.empty, c.prints, c.others, c.end_row, c.book_ns = touched, empty, n_prints, n_others, end_row, book_ns
+    c.block_ns, c.bid, c.ask, c.bid_lots, c.ask_lots, c.valid = block_ns, bid, ask, bid_lots, ask_lots, valid
+    while full and c.waiting < n_prints and (by_order or prints[c.waiting].end_row < events.size):
+        c.waiting += 1
 
 
 def frozen(array: Array) -> Array:
@@ -267,5 +312,8 @@ def book_table(events: Array) -> Array:
     out = np.empty(events.size, BOOK)  # only what is written costs memory
     levels, none = np.zeros((2, high - low + 1), np.int64), np.empty(0, np.int64)
     prints, steps = records(np.empty(0, PRINT)), records(np.empty(0, STEP))
-    n = read_feed(events, low, high, by_order, levels, records(out), prints, none, steps, none)
-    return out[:n]
+    reading = first_reading(levels.shape[1])
+    read_feed(
+        events, events.size, low, high, by_order, levels, records(out), prints, none, steps, none, reading
+    )  # fmt: skip
+    return out[: int(reading["n"][0])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from mmlab.params import QUOTER
 from mmlab.resolve import resolve
 from mmlab.simulator import Latency, Replay, Tape, build_tape, replay
 from mmlab.telemetry.info import RunInfo, utc_now
+from mmlab.telemetry.run_directory import read_record
 from mmlab.telemetry.tables import Tables, record_to_dict
 
 Queue = Literal["risk_averse", "power", "log", "l3"]
@@ -84,11 +86,50 @@ def backtest(
     return run_once(feed, config, Setting(**setting), feed.instrument if instrument is None else instrument, name)
 
 
-def what_if(run: Run, config: Config) -> Run:
-    """Replay a run's ticks with other parameters; latency, queue model and seed are the run's."""
+def what_if(run: Any, config: Config | dict[str, Any]) -> Run:
+    """The same ticks with other parameters; latency, queue model and seed stay.
+
+    Parameters
+    ----------
+    run : Run, Session or path
+        A run that can be repeated; or a session, or the directory of a session: then what it recorded since its
+        warm-up, with its own fit (`mmlab.lab.rehearsal.Rehearsal` looks at the last half hour, and compares).
+    config : Config or dict
+        Other parameters, or changes by dotted name of those in force.
+
+    Raises
+    ------
+    ConfigError
+        Every wrong field.
+    SessionError
+        The run cannot be repeated, or its directory is cut short or damaged.
+    """
+    if isinstance(run, Run):
+        return _what_if(run, config)
+    place = Path(run) if isinstance(run, str | Path) else run.run_dir
+    if place is None:
+        raise SessionError("the session has not begun: it has recorded nothing")
+    if is_replay(place):
+        return _what_if(load_run(place), config)
+    from mmlab.lab.rehearsal import Rehearsal
+
+    rehearsal = Rehearsal(place, math.inf, getattr(run, "strategy", None))
+    try:
+        rehearsal.refresh()
+        return rehearsal.compare(config).then
+    finally:
+        rehearsal.close()
+
+
+def is_replay(path: Path) -> bool:
+    """Whether a run directory is a backtest's."""
+    return read_record(path).get("mode", "replay") == "replay"
+
+
+def _what_if(run: Run, config: Config | dict[str, Any]) -> Run:
     if run.rerun is None:
         raise SessionError("this run cannot be replayed: it was not made by a backtest")
-    return run.rerun(run, config=config)
+    return run.rerun(run, config=config if isinstance(config, Config) else run.config.with_(**config))
 
 
 def load_run(path: str | Path) -> Run:

@@ -18,9 +18,14 @@ from mmlab.engine.engine import Engine
 from mmlab.engine.owner import OwnerWatch
 from mmlab.errors import MMLabError
 from mmlab.lab.addresses import Address, publish, withdraw
+from mmlab.lab.ledger import Ledger
 from mmlab.lab.plan import Plan
 from mmlab.lab.trade import Trade
 
+BUDGET_S = 0.25
+"""Between two reservations of notional."""
+HEADROOM_ORDERS = 4
+"""Orders that may be placed until the next reservation."""
 LAG_S = 0.05
 """Between two looks at how late the loop is."""
 LOOK_S = 0.2
@@ -78,6 +83,9 @@ class EngineProcess:
             loop.add_signal_handler(number, engine.stop, f"signal {number.name}")
         engine.supervisor.start("control", self._serve, restart=False)
         engine.supervisor.start("owner", self._watch_owner, restart=True)
+        if engine.setup.config.risk.max_total_notional is not None:
+            engine.cap(0)  # nothing before the first reservation
+        engine.supervisor.start("budget", lambda: _keep_budget(engine, self._run_dir), restart=True)
         engine.supervisor.start("lag", lambda: _measure_lag(engine), restart=True)
 
     async def _serve(self) -> None:
@@ -106,6 +114,29 @@ class EngineProcess:
                 engine.log.error("supervisor_lost", ts_ns=engine.now())
                 engine.stop("supervisor process lost")
                 return
+
+
+async def _keep_budget(engine: Engine, run_dir: Path) -> None:
+    """Reserve what this session may come to hold, and hold it to that: `risk.max_total_notional`."""
+    ledger = Ledger(run_dir)
+    try:
+        while True:
+            total = engine.setup.config.risk.max_total_notional
+            engine.cap(None if total is None else _granted_lots(engine, ledger, total))
+            await asyncio.sleep(BUDGET_S)
+    finally:
+        ledger.release()
+
+
+def _granted_lots(engine: Engine, ledger: Ledger, total: float) -> int:
+    """Most lots that may be held until the next look."""
+    instrument, book = engine.setup.instrument, engine.decider.book[0]
+    if not book["valid"]:
+        return engine.worst_lots()  # nothing more before there is a price
+    lot = instrument.notional(1, instrument.to_price(int(book["ask_ticks"])))
+    held = engine.worst_lots()
+    order = int(engine.decider.params[0]["quoting"]["order_lots"])
+    return int(ledger.reserve((held + HEADROOM_ORDERS * order) * lot, held * lot, total) / lot)
 
 
 async def _measure_lag(engine: Engine) -> None:

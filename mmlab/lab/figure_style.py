@@ -175,11 +175,11 @@ def legend(plot: figure) -> None:
         plot.add_layout(box, "above")
 
 
-def hover(plot: figure, renderer: Any, rows: Sequence[tuple[str, str]], *, line: bool = True) -> None:
-    """Tooltip of the point under the pointer, or of the nearest in time if `line`."""
+def hover(plot: figure, renderers: Any, rows: Sequence[tuple[str, str]], *, line: bool = True) -> None:
+    """Tooltip of a renderer's (or several renderers') point under the pointer, or nearest in time if `line`."""
     plot.add_tools(
         HoverTool(
-            renderers=[renderer],
+            renderers=renderers if isinstance(renderers, list) else [renderers],
             tooltips=[("time", "@x{%F %T} UTC"), *rows],
             formatters={"@x": "datetime"},
             mode="vline" if line else "mouse",

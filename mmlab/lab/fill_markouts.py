@@ -14,6 +14,9 @@ from mmlab.telemetry.tables import MARKOUT
 
 Array = np.ndarray[Any, Any]
 
+Reference = tuple[Array, Array, Array]
+"""Exchange time and mid after each book event, and the rows without a book."""
+
 HORIZONS_S = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0)
 CONTROL_S = 1.0
 """Horizon of headline figures."""
@@ -35,12 +38,19 @@ def fill_markouts(feed: Feed, fills: Array, maker_taker_bps: tuple[float, float]
     ndarray of MARKOUT
         One row a fill and horizon, by exchange time; those that are not complete, or touch a gap, are left out.
     """
-    quote_ns, mid, gaps = _reference(feed)
+    if "reference" not in feed.cache:
+        feed.cache["reference"] = reference(feed.book(), feed.instrument.tick_size)
+    return markouts_of(feed.cache["reference"], feed.instrument.tick_size, fills, maker_taker_bps)
+
+
+def markouts_of(reference: Reference, tick_size: float, fills: Array, maker_taker_bps: tuple[float, float]) -> Array:
+    """`fill_markouts` against a `reference`."""
+    quote_ns, mid, gaps = reference
     horizons_ns = np.array([round(h * NS_PER_S) for h in HORIZONS_S])
     n, h = fills.size, horizons_ns.size
     order = np.argsort(fills["exch_ns"], kind="stable")
     fills = fills[order]
-    price = fills["price_ticks"] * feed.instrument.tick_size
+    price = fills["price_ticks"] * tick_size
     out = np.empty((2 * h + 2, n))
     markout_table(
         np.ascontiguousarray(fills["exch_ns"]), np.ascontiguousarray(fills["side"]), price, quote_ns, mid, gaps,
@@ -58,15 +68,11 @@ def fill_markouts(feed: Feed, fills: Array, maker_taker_bps: tuple[float, float]
     return rows[~np.isnan(rows["markout_bps"])]
 
 
-def _reference(feed: Feed) -> tuple[Array, Array, Array]:
-    """Exchange time and mid after each book event, and the rows without a book."""
-    if "reference" not in feed.cache:
-        book = feed.book()
-        tick = feed.instrument.tick_size
-        bid, ask = (np.where(book[s] == NO_PRICE, np.nan, book[s] * tick) for s in ("bid_ticks", "ask_ticks"))
-        mid = np.where(book["valid"] == 1, (bid + ask) / 2, np.nan)
-        feed.cache["reference"] = np.ascontiguousarray(book["exch_ns"]), mid, gap_rows(mid, bid, ask)
-    return feed.cache["reference"]
+def reference(book: Array, tick_size: float) -> Reference:
+    """Exchange time and mid after each row of a `BOOK` table, and the rows without a book."""
+    bid, ask = (np.where(book[s] == NO_PRICE, np.nan, book[s] * tick_size) for s in ("bid_ticks", "ask_ticks"))
+    mid = np.where(book["valid"] == 1, (bid + ask) / 2, np.nan)
+    return np.ascontiguousarray(book["exch_ns"]), mid, gap_rows(mid, bid, ask)
 
 
 def wide(markouts: Array, fills: int) -> dict[str, Array]:

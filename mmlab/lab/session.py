@@ -138,6 +138,7 @@ class Session:
         self = cls.__new__(cls)
         self._trade = self._launched = None
         self._client = Client.of(run_dir)
+        self._client.heartbeat()  # at once: the grace may be nearly over
         state = self._client.state()
         self.name, self.run_dir = state["name"], Path(state["run_dir"])
         self._own(lambda: Client.of(run_dir))

@@ -24,7 +24,7 @@ from mmlab.simulator.state import Array, book_at, event_at, int64_at, params_at,
 from mmlab.simulator.uptime import count_uptime, find_touching, touching, write_metrics
 
 FUNDING, MARK, GAP = int(Kind.FUNDING), int(Kind.MARK), int(Kind.GAP)
-DONE, GROW = 0, 1
+DONE, GROW, PAUSED = 0, 1, 2
 RATE_UNIT = 1e-9
 
 
@@ -146,7 +146,7 @@ def next_timer_ns(st: Any, sim: Any, step_ns: int) -> int:
 
 @kernel
 def run_replay(sims: Array, targets: Array, quoter: Any, record: bool) -> int:
-    """Replay until the feed ends (DONE), or until a table must grow (GROW; then it is called again)."""
+    """Replay until the feed ends (DONE), pauses (PAUSED), or a table must grow (GROW); then it is called again."""
     sim = sims[0]
     p, s = params_at(sim.params), state_at(sim.state)
     q, st, step_ns = p[0], s[0], p[0].execution.step_ns
@@ -167,7 +167,7 @@ def run_replay(sims: Array, targets: Array, quoter: Any, record: bool) -> int:
             written = True
             continue
         if t_ns > sim.end_ns:
-            return finish(q, st, sim)
+            return PAUSED if sim.goes_on else finish(q, st, sim)
         while print_ns == t_ns:
             trade = print_at(sim.feed.prints, sim.print)
             take_trade(q, st, abs(trade.signed_lots))

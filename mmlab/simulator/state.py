@@ -82,7 +82,7 @@ SIM = np.dtype(
         ("n_places", "i8"), ("wanted", "i8"),
         # how fills work
         ("queue", "i8"), ("exponent", "f8"), ("partial", "i8"), ("cross", "i8"), ("through_only", "i8"),
-        ("started_ns", "i8"), ("end_ns", "i8"),
+        ("started_ns", "i8"), ("end_ns", "i8"), ("goes_on", "i8"),
         # exchange clock: next of each stream, and when the first of them is due
         ("x_print", "i8"), ("x_book", "i8"), ("x_row", "i8"), ("x_due_ns", "i8"), ("x_cells", "i8"), ("x_begin", "i8"),
         ("request_ns", "i8"), ("live", "i8", (2,)), ("best_ticks", "i8", (2,)),
@@ -107,7 +107,7 @@ SIM = np.dtype(
 )  # fmt: skip
 """A replay between two instants. ``x_*`` are positions on the exchange clock, the others on the local clock;
 ``best_ticks`` our best live price a side at the exchange, ``shown_ticks`` the same as we believe it; ``wanted`` is the
-address of the targets `decide` writes."""
+address of the targets `decide` writes. With ``goes_on`` the feed goes on after ``end_ns``, and nothing ends there."""
 FIRST_VALUES = {
     "request_ns": NEVER_NS, "answer_ns": NEVER_NS, "grid_ns": NEVER_NS, "metric_ns": NEVER_NS, "decided_ns": -NEVER_NS,
     "best_ticks": (NO_PRICE, NO_ASK), "shown_ticks": (NO_PRICE, NO_ASK),

@@ -26,6 +26,7 @@ from mmlab.kernels.book import (
     MAX_LOTS,
     PRINT,
     STEP,
+    first_reading,
     frozen,
     read_feed,
     survey,
@@ -108,7 +109,8 @@ def find_adds(events: Array, ids: Array, rows: Array, added: Array) -> None:
             added[i] = rows[slot_of(ids, e.order_id)]
 
 
-def _added(events: Array) -> Array:
+def find_all_adds(events: Array) -> Array:
+    """For each CANCEL and EXECUTE row of a feed the row of the order's ADD, plus 1 (0: unknown)."""
     adds = int(np.count_nonzero(events["kind"] == ADD))
     places = 1 << max(4, (2 * adds).bit_length())
     added = np.zeros(events.size, np.int32)
@@ -144,12 +146,14 @@ def build_tape(events: Array) -> Tape:
     levels = np.zeros((2, high - low + 1), np.int64)
     steps = np.empty(events.size, STEP)
     times = np.empty((events.size >> BLOCK_BITS) + 1, np.int64)
-    n = read_feed(
-        events, low, high, by_order, levels, records(book), records(prints), others, records(steps), times
+    reading = first_reading(levels.shape[1])
+    read_feed(
+        events, events.size, low, high, by_order, levels, records(book), records(prints), others, records(steps),
+        times, reading,
     )  # fmt: skip
     if by_order and (steps["lots"][steps["cell"] >= 0] == LARGE).any():
         raise FeedError(
             f"a level of an order-by-order feed holds more than {MAX_LOTS} lots: import it with a larger lot"
         )
-    added = _added(events) if by_order else np.zeros(0, np.int32)
-    return Tape(events, book[:n], prints, others, steps, times, added, low, high, by_order)
+    added = find_all_adds(events) if by_order else np.zeros(0, np.int32)
+    return Tape(events, book[: int(reading["n"][0])], prints, others, steps, times, added, low, high, by_order)

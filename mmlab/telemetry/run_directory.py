@@ -181,15 +181,15 @@ def read_run(path: str | Path) -> Stored:
         It is absent, no run directory, of a newer schema, cut short or damaged: which file, and what to do.
     """
     path = Path(path)
-    record = _read_record(path)
+    record = read_record(path)
     if record.get("ended") == RUNNING or (path / LOCK).exists():
         state = settle(path)
-        record = _read_record(path)
+        record = read_record(path)
         if record["ended"] == RUNNING:
             try:
                 return _read_going(path, {**record, "ended": state})
             except FileNotFoundError as error:  # closed in the meantime, or a file is missing
-                record = _read_record(path)
+                record = read_record(path)
                 if record["ended"] == RUNNING:
                     raise SessionError(f"{error.filename}: missing: the directory is damaged") from None
     return _read_ended(path, record)
@@ -219,7 +219,8 @@ def _stored(path: Path, record: dict[str, Any], tables: Tables, markouts: Array 
     return Stored(config, info, record["instrument"], record["inputs"], tables, markouts)
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
+    """Content of a directory's ``run.json``; raises `SessionError` as `read_run` does."""
     if not path.is_dir():
         raise SessionError(f"{path}: there is no such run directory")
     file = path / "run.json"
