@@ -66,6 +66,7 @@ class Compare(View):
         self._later = Later(plot)
         self._picture = card(self._later.pane, title="Net P&amp;L", note="settle currency, after fees")
         self._picture.visible = False
+        set_html(self._table, '<p class="hush">Figures and parameters of both, and net P&amp;L over time.</p>')
         if len(self._choice.options) < 2:
             set_html(self._table, empty("No other run", "Runs in the same folder can be compared with this one."))
         return grid(card(self._choice, self._table), self._picture)
@@ -115,5 +116,5 @@ def _plain(value: Any) -> Any:
 
 _SELECT = """
 :host { font: 13px var(--font); color: var(--soft); }
-select { background: var(--card) !important; color: var(--ink) !important; border: 1px solid var(--line) !important; }
+select { background-color: var(--card) !important; color: var(--ink) !important; border: 1px solid var(--line) !important; }
 """

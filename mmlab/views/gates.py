@@ -58,6 +58,7 @@ class Gates(View):
     def _timeline(self, times: TimeFigures) -> figure:
         plot = time_figure(times.x_range, 260, "gates", y_range=FactorRange(factors=["flip"]))
         styled(plot)
+        plot.xaxis.ticker.desired_num_ticks = 5
         plot.yaxis.major_label_text_font = FONT
         plot.ygrid.grid_line_alpha = 0.6
         plot.min_border_left, plot.min_border_top, plot.min_border_bottom = 84, 4, 4

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import threading
 from html import escape
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource, DataRange1d
@@ -27,7 +26,12 @@ from mmlab.views.store import Store
 from mmlab.views.view import View
 from mmlab.views.words import shown, table
 
-REHEARSAL = "mmlab.lab.rehearsal"
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mmlab.lab.rehearsal import WhatIf
+
+LOOK_S = 2.0
 HISTORY = 40
 """Versions of the table, the newest."""
 
@@ -42,6 +46,7 @@ class Tune(View):
         self._base: int | None = None
         self._auto = self._again = False
         self._version: object = None
+        self._looked = -np.inf
         self.form = Form(self._hear, groups=fields.groups())
         self._story, self._verdict = html(), html()
         self._curves = {name: ColumnDataSource({"x": [], "net": []}) for name in ("now", "then")}
@@ -58,12 +63,16 @@ class Tune(View):
         self._later = Later(plot)
         self._picture = card(self._later.pane, title="Net P&amp;L", note="of the replayed window")
         self._picture.visible = False
+        self._shadow_table = html()
+        self._beside = card(self._shadow_table, title="Shadow sets", note="run along without sending orders")
+        self._beside.visible = False
         return grid(
             card(self.form, title="Parameters", note="edits wait until they are applied"),
             grid(
                 card(self._verdict, title="What if", note="the last 30 minutes replayed with the changes"),
                 self._picture,
                 card(self._story, title="Changes so far"),
+                self._beside,
             ),
         )
 
@@ -71,6 +80,7 @@ class Tune(View):
         """Show what is new."""
         store = self.store
         self._lock_form()
+        self._look_on()
         version = store.params.get("version")
         key = (version, len(store.params.get("history", ())))
         if version is None or key == self._version:
@@ -87,6 +97,25 @@ class Tune(View):
         if not self.form.pending:
             self._no_verdict()
 
+    def _look_on(self) -> None:
+        """Every other second: shadow sets; and the recording, so that an answer at every change comes at once."""
+        now = monotonic()
+        if now - self._looked < LOOK_S:
+            return
+        self._looked = now
+        hub, store = self.desk.hub, self.store
+        if self._auto and self.form.can_try:
+            self.desk.jobs.start("rehearse", lambda: rehearse(hub, store, {}), lambda *_: None)
+        if (store.run_dir / "shadows.jsonl").exists():
+            self.desk.jobs.start("shadows", lambda: shadows_of(store), self._show_shadows)
+
+    def _show_shadows(self, found: pd.DataFrame | None, error: Exception | None) -> None:
+        if error is not None:
+            set_html(self._shadow_table, f'<p class="bad">{escape(str(error))}</p>')
+        elif found is not None and len(found):
+            set_html(self._shadow_table, _shadows(found))
+        self._beside.visible = error is not None or (found is not None and len(found) > 0)
+
     def _lock_form(self) -> None:
         if self.desk.read_only:
             locked = "Read only: nothing can be applied here."
@@ -96,7 +125,7 @@ class Tune(View):
             locked = "No engine answers: nothing can be applied."
         else:
             locked = ""
-        can_try = _can_rehearse()
+        can_try = self.store.record.get("mode") != "replay"
         if (self.form.locked, self.form.can_try) != (locked, can_try):
             self.form.param.update(locked=locked, can_try=can_try)
 
@@ -179,7 +208,7 @@ class Tune(View):
         if started:
             set_html(self._verdict, '<p class="hush">Replaying…</p>')
 
-    def _tried(self, found: Any, error: Exception | None) -> None:
+    def _tried(self, found: WhatIf | None, error: Exception | None) -> None:
         if self._again:
             self._again = False
             self._try()
@@ -191,12 +220,7 @@ class Tune(View):
             return
         if not self.form.pending:
             return
-        rows = [
-            (str(name).replace("_", " "), _figure(row["now"]), _figure(row["then"]), _difference(row["difference"]))
-            for name, row in found.table.iterrows()
-        ]
-        note = f'<p class="hush">Took {number(found.seconds * 1e3, 3)} ms.</p>'
-        set_html(self._verdict, table(("", "as it is", "changed", "difference"), rows, numbers=(1, 2, 3)) + note)
+        set_html(self._verdict, _verdict(found))
         for name, run in (("now", found.now), ("then", found.then)):
             metrics = run.metrics
             self._curves[name].data = {"x": metrics["local_ns"].to_numpy() / 1e6, "net": metrics["net_pnl"].to_numpy()}
@@ -205,7 +229,9 @@ class Tune(View):
 
     def _no_verdict(self) -> None:
         self._picture.visible = False
-        words = "Edit something, then ask what it would have done." if _can_rehearse() else "No what-if in this mmlab."
+        words = "Edit something, then ask what it would have done."
+        if not self.form.can_try:
+            words = "A replay can be asked by mmlab.what_if: this is for sessions."
         set_html(self._verdict, f'<p class="hush">{words}</p>')
 
     # --- history -----------------------------------------------------------------------------------------------------
@@ -228,33 +254,58 @@ _REHEARSALS: dict[Store, tuple[threading.Lock, Any]] = {}
 _GUARD = threading.Lock()
 
 
-def rehearse(hub: Hub, store: Store, changes: dict[str, Any]) -> Any:
-    """What the last half hour would have been with `changes`; one replay of a run at a time."""
-    kind = import_module(REHEARSAL).Rehearsal
+def rehearse(hub: Hub, store: Store, changes: dict[str, Any]) -> WhatIf | None:
+    """What the last half hour would have been with `changes`; without any, only what is new is taken in."""
+    from mmlab.lab.rehearsal import Rehearsal
+
     with _GUARD:
         for old in [one for one in _REHEARSALS if not hub.watchers(one.run_dir)]:
             del _REHEARSALS[old]
         if store not in _REHEARSALS:
-            _REHEARSALS[store] = (threading.Lock(), kind(store.run_dir))
+            _REHEARSALS[store] = (threading.Lock(), Rehearsal(store.run_dir))
         lock, rehearsal = _REHEARSALS[store]
     with lock:
         rehearsal.refresh()
-        return rehearsal.compare(changes)
+        return rehearsal.compare(changes) if changes else None
 
 
-def _can_rehearse() -> bool:
-    return find_spec(REHEARSAL) is not None
+def shadows_of(store: Store) -> pd.DataFrame:
+    """The newest figures of a session's shadow sets, and its own."""
+    from mmlab.lab.shadows import read_shadows
+
+    return read_shadows(store.run_dir)
 
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _figure(value: Any) -> str:
-    return number(value) if isinstance(value, int | float | np.number) else str(value)
+def _verdict(found: WhatIf) -> str:
+    """Table of a what-if, and how far it is to be trusted."""
+    rows = [
+        (
+            str(name).replace("_", " "), number(row["now"]), number(row["then"]), number(row["difference"], sign=True),
+            (number(row["session"]), "soft"),
+        )
+        for name, row in found.table.iterrows()
+    ]  # fmt: skip
+    changes = ", ".join(f"{name} = {shown(value)}" for name, value in found.changes.items())
+    same, session = found.matched["same"], found.matched["session"]
+    notes = [
+        f"{changes}: {found.start:%H:%M:%S} to {found.end:%H:%M:%S} UTC, answered in {found.seconds * 1e3:.0f} ms.",
+        f"As it is, the replay makes {same} of the session's {session} fills.",
+        *found.notes,
+    ]
+    words = "".join(f'<p class="hush">{escape(note)}</p>' for note in notes)
+    head = ("", "as it is", "changed", "difference", "session")
+    return table(head, rows, numbers=(1, 2, 3, 4)) + words
 
 
-def _difference(value: Any) -> Any:
-    if not isinstance(value, int | float | np.number):
-        return ""
-    return (number(value, sign=True), "")
+SHADOW_COLUMNS = ("net_pnl_quote", "fills", "pnl_per_million", "markout_bid_bps", "markout_ask_bps")
+
+
+def _shadows(found: pd.DataFrame) -> str:
+    columns = [name for name in SHADOW_COLUMNS if name in found.columns]
+    rows = [(str(name), *(number(row[column]) for column in columns)) for name, row in found.iterrows()]
+    head = ("set", *(name.replace("_", " ") for name in columns))
+    return table(head, rows, numbers=range(1, len(head)))

@@ -109,7 +109,7 @@ class View(pn.viewable.Viewer):
 
         choose.param.watch(change, "value")
         return pn.Row(
-            html('<p class="hush">Session time, UTC. Drag to zoom, double-click for all.</p>'), choose,
+            html('<p class="hush desk">Session time, UTC. Drag to zoom, double-click for all.</p>'), choose,
             sizing_mode="stretch_width", margin=0, css_classes=["wide"], stylesheets=[":host(.wide){grid-column:1/-1}"],
         )  # fmt: skip
 

@@ -33,7 +33,7 @@ def badge(store: Store) -> tuple[str, str, str]:
     if state["ended"]:
         return "ending", "warn", str(state["ended"])
     trading = str(state["trading"])
-    why = " ".join(filter(None, [str(state["why"]), "Latched: needs a re-arm." if state["latched"] else ""]))
+    why = "; ".join(filter(None, [str(state["why"]), "latched until it is re-armed" if state["latched"] else ""]))
     return trading, TONES.get(trading, ""), why
 
 

@@ -94,6 +94,8 @@ def recorded(context):
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.on("console", lambda line: line.type == "error" and page.complaints.append(line.text))
+    page.frames_heard = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: page.frames_heard.append(str(frame))))
     return page
 
 

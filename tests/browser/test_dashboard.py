@@ -21,6 +21,8 @@ SHOWN = {
 }  # fmt: skip
 POINTS = """() => Math.max(0, ...Bokeh.documents[0].roots().flatMap((root) => [...root.references()])
     .filter((model) => model.type === "ColumnDataSource").map((model) => (model.data.x ?? []).length))"""
+TEXTS = """() => Bokeh.documents[0].roots().flatMap((root) => [...root.references()])
+    .map((model) => JSON.stringify([model.text, model.data, model.status, model.said])).join()"""
 WAIT = 30_000
 
 
@@ -198,9 +200,10 @@ def test_no_runs_and_no_token_on_any_page(open_page, tmp_path, going, runs):
         page.get_by_text("No runs yet").wait_for(timeout=WAIT)
     page = open_page("?run=live&view=orders")
     page.get_by_text(SHOWN["orders"]).first.wait_for(timeout=WAIT)
-    everything = page.evaluate("JSON.stringify(Bokeh.documents[0].to_json_string())")
-    assert "Pending map" in everything
-    assert token not in everything and token not in page.content()
+    said = page.evaluate(TEXTS)
+    assert "Pending map" in said
+    assert token not in said and token not in page.content()
+    assert not any(token in frame for frame in page.frames_heard)
 
 
 def test_password(browser, runs):
