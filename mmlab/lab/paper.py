@@ -10,7 +10,7 @@ import pandas as pd
 from mmlab.config import Config
 from mmlab.errors import ConfigError
 from mmlab.lab.backtesting import load_run
-from mmlab.lab.report_text import number
+from mmlab.lab.numbers import number
 from mmlab.lab.run import Run
 from mmlab.lab.session import Session
 from mmlab.lab.trade import Progress

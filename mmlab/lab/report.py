@@ -18,15 +18,14 @@ from bokeh.resources import INLINE
 from mmlab.errors import SessionError
 from mmlab.lab.figure_style import INK, MUTED
 from mmlab.lab.money import bridge
+from mmlab.lab.numbers import bps, number
 from mmlab.lab.report_figures import bridge_figure, markout_curve, time_panels
 from mmlab.lab.report_text import (
-    bps,
     headline,
     is_coarse,
     key_figures,
     markout_table_html,
     method,
-    number,
     result,
     rows_html,
     sensitivity_table,

@@ -31,8 +31,8 @@ from mmlab.lab.figure_style import (
     to_ms,
 )
 from mmlab.lab.money import bridge, to_quote
+from mmlab.lab.numbers import bps
 from mmlab.lab.record import Record
-from mmlab.lab.report_text import bps
 
 Array = np.ndarray[Any, Any]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,52 +11,9 @@ import pandas as pd
 
 from mmlab.events import NS_PER_S, FillKind
 from mmlab.lab.episodes import halts
+from mmlab.lab.numbers import NONE, bps, number, percent, span
 from mmlab.lab.record import Record
 from mmlab.lab.sensitivity import AS_RUN, FIGURES, REPLAYED, THROUGH_ONLY
-
-MINUS, NONE = "\u2212", "\u2013"
-TINY = 1e-12
-"""Rounding noise: shown as 0."""
-
-
-def number(value: Any, digits: int = 4, *, sign: bool = False) -> str:
-    """A figure for people: about `digits` significant digits, thousands apart, a true minus; a dash for undefined."""
-    if isinstance(value, str):
-        return value
-    if value is None or not math.isfinite(value):
-        return NONE
-    if abs(value) < TINY:
-        return "0"
-    if float(value).is_integer():
-        text = f"{value:+,.0f}" if sign and value else f"{value:,.0f}"
-    else:
-        decimals = min(12, max(0, digits - 1 - math.floor(math.log10(abs(value)))))
-        text = f"{value:{'+' if sign else ''},.{decimals}f}"
-        text = text.rstrip("0").rstrip(".") if "." in text else text
-    return text.replace("-", MINUS)
-
-
-def bps(value: float, *, sign: bool = True) -> str:
-    """Basis points, three decimals."""
-    if not math.isfinite(value):
-        return NONE
-    rounded = round(value, 3) or 0.0
-    return f"{rounded:{'+' if sign and rounded else ''}.3f}".replace("-", MINUS)
-
-
-def percent(share: float) -> str:
-    """A share as per cent."""
-    return NONE if not math.isfinite(share) else f"{100 * share:.3g} %"
-
-
-def span(seconds: float) -> str:
-    """A length of time in words of at most two units."""
-    if not math.isfinite(seconds):
-        return NONE
-    if seconds < 120:
-        return f"{seconds:.3g} s"
-    minutes = seconds / 60
-    return f"{minutes:.3g} min" if minutes < 120 else f"{minutes / 60:.3g} h"
 
 
 def utc(ns: int) -> str:

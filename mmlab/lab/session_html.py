@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from mmlab.lab.report_text import number, rows_html
+from mmlab.lab.numbers import number
+from mmlab.lab.report_text import rows_html
 
 SHOWN = ["side", "rung", "slot", "version", "state", "map", "price", "size", "filled"]
 

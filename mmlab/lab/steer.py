@@ -10,7 +10,7 @@ from typing import Any
 from mmlab.errors import SessionError
 from mmlab.lab.addresses import running
 from mmlab.lab.client import Client
-from mmlab.lab.report_text import number
+from mmlab.lab.numbers import number
 
 PATIENCE_S = 30.0
 LOOK_S = 0.5

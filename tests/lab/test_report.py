@@ -15,9 +15,10 @@ from mmlab.errors import SessionError
 from mmlab.events import DECISION, FILL, METRIC, NS_PER_S, TARGET
 from mmlab.lab.downsample import m4
 from mmlab.lab.money import bridge
+from mmlab.lab.numbers import bps, number, percent, span
 from mmlab.lab.report import PANELS
 from mmlab.lab.report_figures import merge_dense
-from mmlab.lab.report_text import bps, headline, key_figures, number, percent, span
+from mmlab.lab.report_text import headline, key_figures
 from mmlab.lab.sensitivity import VARIANTS, changes_of, sensitivity
 from tests.lab.fabricated import INVERSE, LINEAR, START_NS, make_run
 
