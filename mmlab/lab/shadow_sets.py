@@ -7,11 +7,15 @@ for fills and seconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mmlab.config import Config
+from mmlab.errors import ConfigError, SessionError
 from mmlab.events import NS_PER_S
 from mmlab.lab.fill_markouts import Reference, reference
 from mmlab.lab.player import Player, resolved
@@ -147,3 +151,49 @@ class ShadowSets:
         r = self.recording
         own = figures(window, r.fills, r.metrics, np.zeros(r.fills.size))
         return {"live_net_pnl_quote": own["net_pnl_quote"], "live_fills": own["fills"]}
+
+
+def play_sets(run_dir: str | Path, sets: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
+    """What shadow sets would have shown, had they run since the session's warm-up.
+
+    Parameters
+    ----------
+    run_dir : path
+        Directory of a paper or live run, going or ended.
+    sets : mapping
+        Name -> changes of the parameters in force.
+
+    Returns
+    -------
+    DataFrame
+        As `mmlab.lab.shadows.read_shadows`.
+
+    Raises
+    ------
+    ConfigError
+        What is wrong with which set.
+    SessionError
+        The directory is cut short or damaged, or nothing can be replayed yet.
+    """
+    recording = Recording(run_dir)
+    played = ShadowSets(recording)
+    try:
+        for name, changes in sets.items():
+            try:
+                played.sets[name] = ShadowSet(name, recording.config.with_(**changes), 0)
+                resolved(recording, played.sets[name].config)
+            except ConfigError as error:
+                raise ConfigError(f"shadow set {name!r}: {error}") from None
+        if not played.step():
+            raise SessionError(f"{run_dir}: the session is still in its warm-up, or no sets were given")
+        return frame(played.report())
+    finally:
+        recording.close()
+
+
+def frame(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """A report as a table."""
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
+    table.insert(0, "time", pd.to_datetime(table.pop("end_ns").astype("int64"), utc=True))
+    table.insert(1, "start", pd.to_datetime(table.pop("start_ns").astype("int64"), utc=True))
+    return table

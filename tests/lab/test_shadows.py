@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from mmlab.events import NS_PER_S
 from mmlab.lab.recording import Recording
 from mmlab.lab.rehearsal import Rehearsal
 from mmlab.lab.shadow_process import Reports
-from mmlab.lab.shadow_sets import ShadowSets
+from mmlab.lab.shadow_sets import ShadowSets, play_sets
 from mmlab.lab.shadows import (
     JOURNAL,
     MOST,
@@ -211,3 +212,16 @@ def running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_sets_played_on_a_session_that_is_over(source):
+    table = play_sets(source.folder, {"same": {}, "other": CHANGES})
+    rehearsal = Rehearsal(source.folder, math.inf)
+    rehearsal.refresh()
+    answer = rehearsal.compare(CHANGES)
+    assert list(table.index) == ["live", "same", "other"]
+    for name, column in (("live", "session"), ("same", "now"), ("other", "then")):
+        assert table.loc[name, "net_pnl"] == pytest.approx(answer.table.loc["net_pnl", column])
+        assert (table.loc[name, "start"], table.loc[name, "time"]) == (answer.start, answer.end)
+    with pytest.raises(ConfigError, match="'bad'"):
+        play_sets(source.folder, {"bad": {"ladder.hysteresis": -1}})
