@@ -27,6 +27,9 @@ Array = np.ndarray[Any, Any]
 SETTLED_NS = 2 * NS_PER_S
 """So long after a fill its 1-s markout is what it will be."""
 
+MOST_ROWS, KEPT_S = 4_000_000, 120.0
+"""Above so many events those of before the last seconds are let go; of an event about 100 bytes are held."""
+
 
 class Tally:
     """Figures of one run since `start_ns`, kept up as its tables grow."""
@@ -91,6 +94,7 @@ class ShadowSets:
     def __init__(self, recording: Recording) -> None:
         self.recording, self.sets = recording, dict[str, ShadowSet]()
         self._live: Tally | None = None
+        self.most_rows = MOST_ROWS
         recording.refresh()
         recording.keep_all()
 
@@ -117,7 +121,19 @@ class ShadowSets:
         for one in self.sets.values():
             if one.player is not None:
                 one.player.advance(tape)
+        if r.tape.size > self.most_rows:
+            self._shorten()
         return bool(self.sets)
+
+    def _shorten(self) -> None:
+        """Let go of events that no set needs any more."""
+        r = self.recording
+        if self.sets:
+            self.report()  # takes note of markouts, for which the market is needed
+        found = r.shorten(r.end_ns - max(r.run_in_ns, round(KEPT_S * NS_PER_S)))
+        for one in self.sets.values():
+            if found is not None and one.player is not None:
+                one.player.move(*found)
 
     def report(self) -> dict[str, dict[str, float]]:
         """Figures by name, the session's own as ``live``; after a `step` that was true.
