@@ -226,9 +226,10 @@ def test_payloads_never_asked_for_are_forgotten() -> None:
 def test_barred_means_nothing_risky_leaves(kind: TxKind) -> None:
     async def main() -> None:
         courier, venue, events, _ = await courier_of("halted")
-        loop = asyncio.ensure_future(courier.send_loop())
+        loop = asyncio.ensure_future(courier.sender.loop())
         courier.sign(sign_of(1, kind))
         courier.send(Send(0, 1, 1))
+        courier.flush()
         await asyncio.sleep(1)
         loop.cancel()
         risky = kind in (TxKind.PLACE, TxKind.MODIFY)

@@ -197,6 +197,8 @@ def test_signer_that_fails_for_all_is_said() -> None:
 class HangingSigner(PaperSigner):
     """Hangs in the thread of the session, from some time on."""
 
+    quick = False
+
     def __init__(self) -> None:
         self.hangs, self.over = False, threading.Event()
 
