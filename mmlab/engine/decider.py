@@ -68,7 +68,7 @@ class Decider:
         self.book, self.levels = new_book(mid_ticks)
         self.decides, self.last_ns = 0, 0
         self._record, self._user = record, quoter or no_quoter()
-        self._quoter: Any = no_quotes if INTERPRETED else self._user.address
+        self._quoter: Any = self._user.function if INTERPRETED else self._user.address
         self._kernels = load_kernels()
         self._targets = records(np.zeros(2 * MOST_TARGETS, TARGET))
         self._input, self._heard, self._decision = np.zeros(1, INPUT), np.zeros(HEARD, INPUT), one_row(DECISION)
@@ -93,8 +93,7 @@ class Decider:
         heard: int = self._kernels.hear(self.params, self.state, self.book, self.levels, rows, inputs)
         self._record("inputs", inputs)
         last_ns = self._heard_ns.item(n - 1) if n <= HEARD else int(inputs["local_ns"][-1])
-        if last_ns > self.last_ns:
-            self.last_ns = last_ns
+        self.last_ns = max(self.last_ns, last_ns)
         if heard & 1:
             self.book, self.levels = recentred(self.book, self.levels)
             self._best = numbers(self.book)
@@ -165,7 +164,9 @@ class Decider:
         self.decides += 1
         if told & 1:
             targets = targets[: told >> 1]
-            self._quotes = tuple([Quote(s, rung, price, lots, flags) for s, rung, flags, price, lots in targets.tolist()])
+            self._quotes = tuple(
+                [Quote(s, rung, price, lots, flags) for s, rung, flags, price, lots in targets.tolist()]
+            )
             self._record("decisions", row, targets)
         if self._gates.item():
             self._drain_gates()
@@ -221,14 +222,15 @@ class QuoterAddress:
     """
 
     def __init__(self, function: Callable[..., int]) -> None:
-        self._function: Any = numba.cfunc(SIGNATURE)(function)
-        self.address = int(self._function.address)
+        self.function = function
+        self._compiled: Any = None if INTERPRETED else numba.cfunc(SIGNATURE)(function)
+        self.address: int = 0 if INTERPRETED else self._compiled.address or 0
 
 
 @cache
-def no_quoter() -> Any:
+def no_quoter() -> QuoterAddress:
     """The quoting function of a built-in model, which is never asked."""
-    return no_quotes if INTERPRETED else QuoterAddress(no_quotes)
+    return QuoterAddress(no_quotes)
 
 
 def _kernels() -> dict[str, Any]:

@@ -7,8 +7,10 @@
 
 Market rows wait for room; decisions are conflated to the newest; what concerns our orders is never dropped, and a
 mailbox of it that overflows trips a kill switch. Rows that come alone are decided on, ordered for and sent in the very
-turn of the event loop that brought them; those of a burst wait for the next turn and are decided on together. A task that reads from outside is started again when it fails; when
-one of the inner tasks fails the session goes safe: nothing more is placed, everything is cancelled, the session ends.
+turn of the event loop that brought them; those of a burst wait for the next turn and are decided on together.
+
+A task that reads from outside is started again when it fails; when one of the inner tasks fails the session goes safe:
+nothing more is placed, everything is cancelled, the session ends.
 """
 
 from __future__ import annotations
@@ -110,8 +112,7 @@ class Engine:
     def now(self) -> int:
         """The session's time, ns; never falls."""
         now_ns = self.clock.now_ns()
-        if now_ns > self._last_ns:
-            self._last_ns = now_ns
+        self._last_ns = max(self._last_ns, now_ns)
         return self._last_ns
 
     def _settings(self, params: Array) -> OrderSettings:
@@ -173,6 +174,7 @@ class Engine:
         for _, _, do in self.news.take_now():  # the kernel hears of the last fills
             if do is not None:
                 do()
+        self.desk.write()
         self._write_metrics()  # how it ended
         for alarm in (self._decide_alarm, self._order_alarm):
             alarm.set(None)
@@ -346,6 +348,7 @@ class Engine:
 
     def _settle(self) -> None:
         """What may wait until orders are on their way."""
+        self.desk.write()
         deadline_ns = self.manager.next_deadline()
         if deadline_ns is not None and deadline_ns <= self.now():
             self._tell(e.Timer(self.now()))

@@ -46,8 +46,7 @@ class Mailbox(Generic[T]):
         """Add an item and let the taker sleep; False if that is more than the bound."""
         self._items.append(item)
         n = len(self._items)
-        if n > self.peak:
-            self.peak = n
+        self.peak = max(self.peak, n)
         if n < self.capacity:
             return True
         self._full = True

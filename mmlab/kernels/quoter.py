@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-from llvmlite import ir
 from numba.core import types
 from numba.core.types import FunctionType
 from numba.extending import intrinsic
@@ -25,15 +24,18 @@ QUOTER_T = FunctionType(SIGNATURE)
 """Numba type of a quoter argument, for the explicit signature of a loop that takes one."""
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def quoter_at(typing: Any, address: Any) -> Any:
+@intrinsic
+def _quoter_at(typing: Any, address: Any) -> Any:
     """The quoter whose C function stands at `address`, inside a kernel."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointers = context.get_value_type(signature.return_type)  # the C function's comes first
-        return builder.insert_value(ir.Constant(pointers, None), builder.inttoptr(args[0], pointers.elements[0]), 0)
+        return builder.insert_value(pointers(None), builder.inttoptr(args[0], pointers.elements[0]), 0)
 
     return QUOTER_T(types.int64), code
+
+
+quoter_at: Any = _quoter_at  # as kernels see it: a function of one argument
 
 
 def compile_quoter(function: Callable[..., int]) -> Callable[..., int]:
