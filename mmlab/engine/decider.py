@@ -223,8 +223,8 @@ class QuoterAddress:
 
     def __init__(self, function: Callable[..., int]) -> None:
         self.function = function
-        self._compiled: Any = None if INTERPRETED else numba.cfunc(SIGNATURE)(function)
-        self.address: int = 0 if INTERPRETED else self._compiled.address or 0
+        self._kept: list[Any] = [] if INTERPRETED else [numba.cfunc(SIGNATURE)(function)]
+        self.address = int(self._kept[0].address) if self._kept else 0
 
 
 @cache

@@ -107,6 +107,7 @@ class Engine:
         self._slice_ns = self._grid_ns = 0
         self._loop_s, self._decided_s = asyncio.get_running_loop().time, -1.0
         self._put_off = False
+        self._seen: list[tuple[int, tuple[int, int], bool]] = []  # best quotes that `uptime` is yet to hear of
         self._anomalies: set[str] = set()
 
     def now(self) -> int:
@@ -238,7 +239,7 @@ class Engine:
         valid, now_ns = usable != 0, self.now()
         self.desk.mid(exch_ns, 0.5 * (bid + ask) * self.setup.instrument.tick_size if valid else np.nan)
         self.participation.book(valid=valid, now_ns=now_ns)
-        self.uptime.book(now_ns, (bid, ask), valid=valid)
+        self._seen.append((now_ns, (bid, ask), valid))
         self._top = e.Top(now_ns, bid, ask, valid)
 
     def _decide(self, stamp: int) -> None:
@@ -349,12 +350,18 @@ class Engine:
     def _settle(self) -> None:
         """What may wait until orders are on their way."""
         self.desk.write()
+        self._tell_uptime()
         deadline_ns = self.manager.next_deadline()
         if deadline_ns is not None and deadline_ns <= self.now():
             self._tell(e.Timer(self.now()))
             deadline_ns = self.manager.next_deadline()
         self._tell_kernel()
         self._order_alarm.set(deadline_ns)
+
+    def _tell_uptime(self) -> None:
+        for now_ns, best_ticks, valid in self._seen:
+            self.uptime.book(now_ns, best_ticks, valid=valid)
+        self._seen.clear()
 
     def _tell(self, event: e.AnyEvent) -> None:
         """The order manager hears `event`. It never raises; should it, the session goes safe."""
@@ -471,6 +478,7 @@ class Engine:
 
     def _write_metrics(self) -> None:
         now_ns = self.now()
+        self._tell_uptime()
         row = self.decider.metrics(now_ns)
         row["messages"] = self.courier.messages
         row["quoting_bid"], row["quoting_ask"], row["at_touch_bid"], row["at_touch_ask"] = self.uptime.shares(now_ns)

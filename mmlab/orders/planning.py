@@ -198,7 +198,8 @@ def submit(s: State, action: Action) -> bool:
 
 def open_tx(s: State, kind: TxKind, key: Key, client_id: int) -> Tx:
     """Pay for a transaction and give it a nonce."""
-    s.tokens.take(cost_of(s.settings.venue.rate.weights, kind), s.now_ns)
+    if s.tokens.rule.capacity:
+        s.tokens.take(cost_of(s.settings.venue.rate.weights, kind), s.now_ns)
     s.quota.spend(kind, s.now_ns)
     tx = Tx(s.number(), kind, key.index, 0, client_id, s.now_ns + s.settings.times.sign_ns, risk=s.risk)
     key.assign(tx)
