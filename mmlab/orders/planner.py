@@ -139,6 +139,9 @@ def priority(action: Action) -> tuple[int, int, int]:
 
 def plan_side(side: int, quotes: Sequence[Quote], orders: Sequence[Order], rules: Rules) -> tuple[list[Action], bool]:
     """`plan` for one side."""
+    if len(quotes) == len(orders) == 1 and is_plain_move(quotes[0], orders[0], rules):
+        quote = quotes[0]
+        return [Change(orders[0], quote.rung, quote.price_ticks, quote.size_lots)], False
     levels = levels_of(quotes)
     counted = [order for order in orders if order.state != CANCEL_PENDING]
     if len(counted) > 1:
@@ -165,6 +168,24 @@ def plan_side(side: int, quotes: Sequence[Quote], orders: Sequence[Order], rules
     actions += pair_rest(side, unmet, stale, rules)
     waits = waits or len(stale) < len(loose) or any(type(a) is Place and a.replaces for a in actions)
     return actions, waits
+
+
+def is_plain_move(quote: Quote, order: Order, rules: Rules) -> bool:
+    """Whether one order has one target at another price and a modify takes it there: most of all plans, found at once.
+
+    The long way comes to the same.
+    """
+    return (
+        order.price_ticks != quote.price_ticks
+        and order.flags == quote.flags
+        and RESTING[order.state]
+        and order.modify is None
+        and rules.modify
+        and rules.prefer_modify
+        and rules.tolerance_ticks <= 1
+        and not order.in_doubt
+        and order.retry_ns <= rules.now_ns
+    )
 
 
 def levels_of(quotes: Sequence[Quote]) -> dict[int, Level]:
