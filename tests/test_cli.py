@@ -15,6 +15,7 @@ from dataclasses import replace
 import pytest
 
 from mmlab import cli, load_run, verify_decisions
+from mmlab.cli.command import assignment, busy, progress_bar
 from mmlab.errors import FeedError, SafetyError
 from mmlab.lab.doctor import Check, _holds, _parse
 from mmlab.lab.doctor import doctor as checks_of
@@ -314,7 +315,7 @@ def test_a_reader_that_leaves_early(feed_file):
     ],
 )  # fmt: skip
 def test_assignments(text, value):
-    assert cli.assignment(text) == ("a.b", value)
+    assert assignment(text) == ("a.b", value)
 
 
 class Terminal(io.StringIO):
@@ -325,13 +326,13 @@ class Terminal(io.StringIO):
 def test_bars_on_a_terminal_only(monkeypatch):
     shown = Terminal()
     monkeypatch.setattr(sys, "stderr", shown)
-    with cli.progress_bar("Importing") as advance:
+    with progress_bar("Importing") as advance:
         advance(0.5)
-    with cli.busy("Trading"):
+    with busy("Trading"):
         pass
     assert "Importing" in shown.getvalue()
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with cli.progress_bar("Importing") as advance:
+    with progress_bar("Importing") as advance:
         assert advance is None
 
 
