@@ -94,7 +94,7 @@ def blocks_of(feed: Feed, config: Config, folds: Any) -> Blocks:
             f"folds = {folds}: blocks of the feed would be {length_s:.3g} s long, at least {LEAST_BLOCK_S:g} s are"
             f" needed: {advice}"
         )
-    return Blocks(tuple(int(t) for t in np.linspace(start_ns, end_ns, folds + 2)))
+    return Blocks(tuple(start_ns + (end_ns - start_ns) * i // (folds + 1) for i in range(folds + 2)))
 
 
 def block_sums(record: Record) -> dict[str, float]:
@@ -125,7 +125,8 @@ def pooled(blocks: Sequence[dict[str, float]], figure: str) -> Pooled:
     Returns
     -------
     Pooled
-        The band is Student's, with the blocks as observations (of a ratio: its linearised residuals); NaN below three.
+        The band is Student's, with the blocks as observations (of a ratio: its linearised residuals); NaN with less
+        than three blocks that have any volume, or markouts.
     """
     above, below, factor = FIGURES[figure]
     x = np.array([block[above] for block in blocks], np.float64)
@@ -134,6 +135,7 @@ def pooled(blocks: Sequence[dict[str, float]], figure: str) -> Pooled:
     if not total or not np.isfinite(x).all():
         return Pooled(np.nan, np.nan, np.nan)
     value = float(x.sum()) / total
+    x, y = x[y > 0], y[y > 0]  # a block without any tells nothing of a ratio
     n = x.size
     if n < FEWEST_FOR_BANDS:
         return Pooled(factor * value, np.nan, np.nan)

@@ -129,7 +129,8 @@ class Journal:
         for number, line in enumerate(file.read_bytes().splitlines(), 1):
             try:
                 row = json.loads(line)
-                stored[row.pop("key")] = decoded(row)
+                key = row.pop("key")
+                stored[key] = decoded(row)
             except (ValueError, KeyError, AttributeError):
                 raise SessionError(
                     f"{file}, line {number}: is damaged: remove the line, its point is done again"

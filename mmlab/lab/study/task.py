@@ -7,6 +7,7 @@ compiled nevertheless.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from mmlab.errors import MMLabError
 from mmlab.events import EVENT
 from mmlab.feeds.feed import Feed
 from mmlab.instrument import Instrument
-from mmlab.lab.backtesting import run_once
+from mmlab.lab.backtesting import run_once, tape_of
 from mmlab.lab.study.folds import Blocks, block_sums
 from mmlab.lab.study.points import Point
 from mmlab.lab.summary import summarise
@@ -62,14 +63,18 @@ class Market:
 
     def feed(self) -> Feed:
         """The feed, made once in a process, with all that runs on it share."""
-        if self.key not in _FEEDS:
-            _FEEDS.clear()  # a worker serves one market at a time
-            rows = np.load(self.events, mmap_mode="r") if isinstance(self.events, Path) else self.events
-            _FEEDS[self.key] = Feed(self.instrument, np.asarray(rows).view(EVENT), self.source, self.report)
-        return _FEEDS[self.key]
+        with _ONE_AT_A_TIME:  # a dask worker may have several threads
+            if self.key not in _FEEDS:
+                _FEEDS.clear()  # a worker serves one market at a time
+                rows = np.load(self.events, mmap_mode="r") if isinstance(self.events, Path) else self.events
+                feed = Feed(self.instrument, np.asarray(rows).view(EVENT), self.source, self.report)
+                tape_of(feed)
+                _FEEDS[self.key] = feed
+            return _FEEDS[self.key]
 
 
 _FEEDS: dict[str, Feed] = {}
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class _Compilations(event.Listener):
