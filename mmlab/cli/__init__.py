@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mmlab.cli import feeds, machine, runs
+from mmlab.cli import feeds, machine, runs, study
 from mmlab.cli.command import DONE, INTERRUPTED, REFUSED, WRONG, Parser
 from mmlab.errors import MMLabError, SafetyError
 
-COMMANDS = (*runs.COMMANDS, *feeds.COMMANDS, *machine.COMMANDS)
+COMMANDS = (*runs.COMMANDS, *study.COMMANDS, *feeds.COMMANDS, *machine.COMMANDS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -57,6 +57,21 @@ def take_lock(folder: Path) -> int | None:
     return lock
 
 
+def writer_lives(folder: Path) -> bool:
+    """Whether somebody writes a run directory just now."""
+    try:
+        lock = os.open(folder / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def tidy(folder: Path) -> None:
     """Remove from a run directory that has ended what it needed only while it was going."""
     for name in (*map(stream_file, STREAMS), LOCK):

@@ -65,7 +65,7 @@ def _round(client: Any, market: Market, left: dict[int, Point], blocks: Blocks |
         for number, point in list(left.items())
     }
     try:
-        for future in as_completed(list(futures)):
+        for future in as_completed(list(futures)):  # type: ignore[no-untyped-call]
             if future.status == "finished":
                 yield futures[future], future.result()
             elif future.status == "error" and not isinstance(future.exception(), KilledWorker):
