@@ -56,8 +56,8 @@ def sweep(options: argparse.Namespace) -> int:
     best = table.sort_values("pnl_per_million", ascending=False).head(SHOWN)
     tried = table.attrs["configurations_tried"]
     print(
-        f"{len(table)} points, best first by P&L per million. {tried} configurations were tried on this feed, so the best"
-        " of them is flattered."
+        f"{len(table)} points, best first by P&L per million. {tried} configurations were tried on this feed, so the"
+        " best of them is flattered."
     )
     _print(best[[*parameters, *(name for name in FIGURES if name in best and name not in parameters)]])
     if options.folds:

@@ -61,8 +61,7 @@ def batch(
     workers : int, optional
         Notebooks at a time, at most one a core; default 1.
     retries : int
-        How often a notebook is begun again whose kernel did not start or died (ports may be taken by another process
-        between being chosen and used). A notebook that raises is not.
+        How often a notebook is begun again whose kernel did not start, or died. A notebook that raises is not.
     progress : bool or callable, optional
         As for `mmlab.sweep`.
 
@@ -83,7 +82,7 @@ def batch(
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
         raise ConfigError(f"retries = {retries!r}: must be a whole number, at least 0")
     points = combinations(grid)
-    _check_parameters(path, list(points[0]))
+    check_parameters(path, list(points[0]))
     source = hashlib.sha256(path.read_bytes()).hexdigest()
     keys = [_key(point) for point in points]
     with Journal(out, "batch", {"notebook": path.name, "sha256": source}) as journal:
@@ -109,7 +108,7 @@ def batch(
     return table
 
 
-def _check_parameters(path: Path, names: list[str]) -> None:
+def check_parameters(path: Path, names: list[str]) -> None:
     """Refuse what papermill would only warn of."""
     import nbformat
     import papermill
@@ -142,9 +141,14 @@ def file_name(stem: str, point: dict[str, Any], key: str) -> str:
 
 
 def execute(job: tuple[str, dict[str, Any], str], retries: int) -> Executed:
-    """Execute one notebook, in a worker: papermill changes the process' folder meanwhile."""
+    """Execute one notebook, in a worker: papermill changes the process' folder meanwhile.
+
+    Its kernel is spoken to through files, since a port may be taken by another process between being chosen and used;
+    where that fails, since a path is too long for a socket, through ports.
+    """
     import papermill
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config as Traits
     from zmq.error import ZMQError
 
     source, point, target = job
@@ -154,6 +158,7 @@ def execute(job: tuple[str, dict[str, Any], str], retries: int) -> Executed:
             executed = papermill.execute_notebook(
                 source, str(Path(target).resolve()), point, progress_bar=False, kernel_name=KERNEL,
                 cwd=str(Path(source).resolve().parent),
+                config=Traits({"KernelManager": {"transport": "ipc" if attempt == 1 else "tcp"}}),
             )  # fmt: skip
             return Executed(recorded(executed), "", time.monotonic() - began, attempt)
         except PapermillExecutionError as error:
