@@ -244,6 +244,7 @@ def test_a_second_call_takes_up_and_a_wider_grid_adds(feed, table, tmp_path):
     [
         ({"strategy.gama": [0.1]}, [r"strategy\.gama = 0\.1: no such parameter: did you mean strategy\.gamma\?"]),
         ({"strategy.gamma": [0.1, -1]}, [r"strategy\.gamma = -1: must be a number between"]),
+        ({"strategy.gama": [1], "ladder.hysteresis": [9]}, ["did you mean strategy.gamma", "hysteresis = 9"]),
         ({"strategy.gamma": [-1], "ladder.hysteresis": [9]}, ["gamma = -1", "hysteresis = 9"]),
         ({"ladder.thresholds": [[0.5, 1.0]]}, ["offset_ticks has 4 values, thresholds 2"]),
         ({"queue": ["l3"]}, ["'l3': needs an order-by-order feed"]),

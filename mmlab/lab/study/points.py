@@ -90,13 +90,21 @@ def _point(values: Mapping[str, Any], config: Config, setting: Setting, instrume
             to["config"][name] = value
     wrong: list[str] = []
     changed = {
-        "config": _try(wrong, lambda: config.with_(**to["config"])),
+        "config": _config(wrong, config, to["config"]),
         "instrument": _try(wrong, lambda: _instrument(instrument, to["instrument"])),
         "setting": _try(wrong, lambda: _setting(setting, to)),
     }
     if wrong:
         raise ConfigError("; ".join(wrong))
     return Point(dict(values), **changed)
+
+
+def _config(wrong: list[str], config: Config, changes: dict[str, Any]) -> Any:
+    """The config with changes; names and values that are wrong are all told, not the names first."""
+    known = {*config.flat(), *type(config).model_fields}
+    strange = {name: value for name, value in changes.items() if name not in known}
+    changed = _try(wrong, lambda: config.with_(**{name: v for name, v in changes.items() if name not in strange}))
+    return _try(wrong, lambda: config.with_(**strange)) if strange else changed
 
 
 def _try(wrong: list[str], make: Callable[[], Any]) -> Any:
