@@ -158,6 +158,32 @@ def test_a_dask_cluster_gives_the_same_table_compiles_nothing_and_may_be_killed(
         mmlab.sweep(feed, None, GRID, client=client)
 
 
+@pytest.mark.filterwarnings("default")
+def test_dask_workers_of_a_command_line_give_the_same_table(feed, outcomes, tmp_path):
+    from distributed import Client
+
+    place = tmp_path / "scheduler.json"
+    common = ["--scheduler-file", str(place), "--no-dashboard"]
+    worker = ["worker", *common, "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path)]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    started = []
+    try:
+        for command in (["scheduler", *common, "--host", "127.0.0.1", "--port", "0"], worker, worker):
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            started.append(subprocess.Popen([sys.executable, "-m", "dask", *command], env=variables, **quiet))
+        with Client(scheduler_file=str(place), timeout=60) as client:
+            client.wait_for_workers(2, timeout=60)
+            table = mmlab.sweep(feed, None, GRID, client=client)
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(20)
+    same(table, mmlab.sweep(feed, None, GRID, workers=1))
+    assert {o.pid for o in outcomes} <= {process.pid for process in started[1:]}
+    assert {o.compiled for o in outcomes} == {0}
+
+
 SCRIPT = """
 import sys, mmlab
 from mmlab.lab.study import workers

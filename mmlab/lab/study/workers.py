@@ -167,8 +167,9 @@ def _harvest(seat: Seat, waiting: deque[int], deaths: Counter[int]) -> Iterator[
             deaths[number] += 1  # the oldest is the one it was at
             if deaths[number] >= MOST_DEATHS:
                 raise SessionError(
-                    f"a worker process died {MOST_DEATHS} times at the same point (number {number}): out of memory, or"
-                    " killed from outside; what was finished is kept with out=, fewer workers need less memory"
+                    f"a worker process died {MOST_DEATHS} times at the same point (number {number}): out of memory, killed"
+                    " from outside, or unable to start (then its last words are on stderr); what was finished is kept"
+                    " with out=, fewer workers need less memory"
                 )
             waiting.extendleft(reversed(seat.take_back()))
             return
