@@ -111,8 +111,6 @@ def equal(one: pd.DataFrame, other: pd.DataFrame) -> bool:
 @group
 def sweep() -> Iterator[Line]:
     """1,000 points on ten minutes of a BTC perpetual: in this process, in two, on a dask cluster of two."""
-    from distributed import Client, LocalCluster
-
     feed = btc()
     n = int(np.prod([len(values) for values in GRID.values()]))
     mmlab.sweep(feed, None, {"seed": [0]}, workers=1)  # compiles, and works out what runs share
@@ -134,6 +132,8 @@ def sweep() -> Iterator[Line]:
     )
     yield "sweep, 2 processes: at least 1.6 times as fast, their start included", ratio >= 1.6, figures
     yield "same table, 1 and 2 processes", equal(table, same), f"{table.shape[0]} rows, {table.shape[1]} columns"
+    from distributed import Client, LocalCluster
+
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,

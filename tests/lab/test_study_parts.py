@@ -9,12 +9,15 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from bokeh.embed import file_html
+from bokeh.resources import INLINE
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import mmlab
 from mmlab.errors import ConfigError, SessionError
 from mmlab.lab.progress import counter
+from mmlab.lab.study.figures import fold_picture, heat_map
 from mmlab.lab.study.folds import CHOSEN_BY, FIGURES, SMALL_T, Blocks, blocks_of, fold_columns, pooled, student
 from mmlab.lab.study.grid import combinations, load_grid
 from mmlab.lab.study.journal import Journal, decoded, encoded
@@ -287,3 +290,36 @@ def test_progress_is_told(capsys):
     with counter("Sweep", 3, progress=True) as advance:
         advance(2)
     assert "Sweep" in capsys.readouterr().err
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+def test_pictures_show_the_table(caplog):
+    points = [{"a": a, "b": b, "v": 10 * a - b, "w": a + b} for a in (0.1, 2.0) for b in (True, False)]
+    table = pd.DataFrame(points)
+    plot = heat_map(table, "a", "b", "v", chosen=3, title="figures")
+    cells = plot.renderers[0].data_source.data
+    assert list(zip(cells["x"], cells["y"], cells["text"], strict=True)) == [
+        ("0.1", "True", "0"), ("0.1", "False", "1"), ("2", "True", "19"), ("2", "False", "20"),
+    ]  # fmt: skip
+    assert plot.renderers[2].data_source.data == {"x": ["2"], "y": ["False"]}
+    assert plot.renderers[0].glyph.fill_color.transform.low == 0, "nothing is negative, so no red"
+    negative = heat_map(table.assign(v=-table["v"]), "a", "b", "v")
+    assert negative.renderers[0].glyph.fill_color.transform.low == -20
+    walk = pd.DataFrame(
+        {
+            "in_sample": [2.0, 1.5],
+            "out_of_sample": [-1.0, 0.5],
+            "median": 0.1,
+            "low": [np.nan, -1],
+            "high": [np.nan, 2],
+        },
+        index=[1, "mean"],
+    )
+    folds = fold_picture(walk, "P&L")
+    for one in (plot, negative, folds):
+        assert len(file_html(one, INLINE)) > 1000
+    assert not caplog.records, "Bokeh has something to say"
+    with pytest.raises(ConfigError, match=r"no column \['c'\]"):
+        heat_map(table, "a", "c", "v")

@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,10 +95,11 @@ def batch(
         }
         todo = {key: point for key, point in zip(keys, points, strict=True) if key not in done}
         jobs = [(str(path), point, str(files[key])) for key, point in todo.items()]
-        with counter(f"Notebooks of {path.stem}", len(files), progress) as advance:
+        executed = spread(partial(execute, retries=retries), jobs, chosen)
+        with counter(f"Notebooks of {path.stem}", len(files), progress) as advance, closing(executed):
             advance(len(done))
             finished = len(done)
-            for number, one in spread(partial(execute, retries=retries), jobs, chosen):
+            for number, one in executed:
                 key = list(todo)[number]
                 row = {"parameters": todo[key], "figures": one.figures, "seconds": one.seconds, "error": one.error}
                 journal.add(key, {**row, "attempts": one.attempts, "notebook": files[key].name})

@@ -6,7 +6,8 @@ copy of the market died with it, the market is scattered again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import Any
 
 from mmlab.errors import ConfigError, SessionError
@@ -34,7 +35,9 @@ def check_client(client: Any) -> None:
         raise ConfigError(f"client: is {client.status}: connect it first")
 
 
-def spread_on(client: Any, market: Market, points: list[Point], blocks: Blocks | None) -> Iterator[tuple[int, Outcome]]:
+def spread_on(
+    client: Any, market: Market, points: list[Point], blocks: Blocks | None
+) -> Generator[tuple[int, Outcome], None, None]:
     """Run points on a cluster; yields their numbers and outcomes as they come.
 
     Raises
@@ -44,9 +47,10 @@ def spread_on(client: Any, market: Market, points: list[Point], blocks: Blocks |
     """
     left = dict(enumerate(points))
     for _ in range(MOST_ROUNDS):
-        for number, outcome in _round(client, market, left, blocks):
-            del left[number]
-            yield number, outcome
+        with closing(_round(client, market, left, blocks)) as outcomes:
+            for number, outcome in outcomes:
+                del left[number]
+                yield number, outcome
         if not left:
             return
     raise SessionError(
@@ -55,7 +59,9 @@ def spread_on(client: Any, market: Market, points: list[Point], blocks: Blocks |
     )
 
 
-def _round(client: Any, market: Market, left: dict[int, Point], blocks: Blocks | None) -> Iterator[tuple[int, Outcome]]:
+def _round(
+    client: Any, market: Market, left: dict[int, Point], blocks: Blocks | None
+) -> Generator[tuple[int, Outcome], None, None]:
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
@@ -65,7 +71,7 @@ def _round(client: Any, market: Market, left: dict[int, Point], blocks: Blocks |
         for number, point in list(left.items())
     }
     try:
-        for future in as_completed(list(futures)):  # type: ignore[no-untyped-call]
+        for future in as_completed(list(futures)):
             if future.status == "finished":
                 yield futures[future], future.result()
             elif future.status == "error" and not isinstance(future.exception(), KilledWorker):

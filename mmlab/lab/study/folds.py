@@ -73,6 +73,12 @@ class Blocks:
         return block
 
 
+def forget_blocks(feed: Feed) -> None:
+    """Let go of the parts kept with a feed: together they are as large as the feed."""
+    for key in [key for key in feed.cache if isinstance(key, tuple) and key[0] == "block"]:
+        del feed.cache[key]
+
+
 def blocks_of(feed: Feed, config: Config, folds: Any) -> Blocks:
     """Cut a feed's time after the warm-up.
 

@@ -15,6 +15,7 @@ from mmlab.explain import nearest
 from mmlab.feeds.feed import Feed
 from mmlab.instrument import Instrument
 from mmlab.lab.backtesting import Setting, setting_dict, tape_of
+from mmlab.lab.quoters import Quoter
 from mmlab.lab.study.grid import Grid, combinations, in_words
 from mmlab.lab.warm_up import calibrate, warm_up
 from mmlab.resolve import resolve
@@ -45,8 +46,15 @@ class Point:
             "config": self.config.model_dump(mode="json", exclude={"telemetry", "owner"}),
             "setting": setting_dict(self.setting),
             "instrument": self.instrument.to_dict(),
+            "quoter": None if self.setting.strategy is None else _code(self.setting.strategy),
         }
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _code(quoter: Quoter) -> str:
+    """What a user's quoter does, as far as its own code tells."""
+    code = quoter.function.__code__
+    return repr((code.co_code.hex(), [c for c in code.co_consts if isinstance(c, int | float | str)], code.co_names))
 
 
 def points_of(grid: Grid, config: Config, setting: Setting, instrument: Instrument, feed: Feed) -> list[Point]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from mmlab.lab.feed_facts import events_sha256
 from mmlab.lab.progress import counter
 from mmlab.lab.quoters import Quoter
 from mmlab.lab.study.dask_pool import check_client, spread_on
-from mmlab.lab.study.folds import Blocks, blocks_of, fold_columns
+from mmlab.lab.study.folds import Blocks, blocks_of, fold_columns, forget_blocks
 from mmlab.lab.study.grid import Grid, cell
 from mmlab.lab.study.journal import Journal
 from mmlab.lab.study.points import Point, check_types, points_of
@@ -31,6 +32,7 @@ from mmlab.lab.study.task import Market, Outcome, mapped, work
 from mmlab.lab.study.workers import check_workers, cores, spread
 from mmlab.lab.warm_up import calibrate
 
+Outcomes = Generator[tuple[int, Outcome], None, None]
 START_S, POINT_S, EVENT_S = 3.5, 0.03, 6e-8
 """About what the start of a worker, a run and each of its events cost: whether it is worth while to start any."""
 
@@ -97,13 +99,16 @@ def sweep(
         `out` holds something else, or workers die again and again.
     """
     plan = _plan(feed, config, grid, folds, workers, client, instrument, setting)
-    if out is None:
-        return _table(plan, _run(plan, {}, None, progress), {})
-    with Journal(out, "sweep", plan.subject) as journal:
-        stored = {key: row for key, row in journal.stored.items() if not row.get("error")}
-        table = _table(plan, _run(plan, stored, journal, progress), journal.stored)
-        journal.finish(table, {**table.attrs, "points": len(table)})
-    return table
+    try:
+        if out is None:
+            return _table(plan, _run(plan, {}, None, progress), {})
+        with Journal(out, "sweep", plan.subject) as journal:
+            stored = {key: row for key, row in journal.stored.items() if not row.get("error")}
+            table = _table(plan, _run(plan, stored, journal, progress), journal.stored)
+            journal.finish(table, {**table.attrs, "points": len(table)})
+        return table
+    finally:
+        forget_blocks(plan.feed)
 
 
 @dataclass
@@ -120,7 +125,7 @@ class Plan:
     def market(self) -> Market:
         """The feed as workers get it."""
         feed = self.feed
-        return Market(self.sha256, feed.instrument, feed.source, feed.report, feed.events)
+        return Market(f"{self.sha256} {feed.instrument!r}", feed.instrument, feed.source, feed.report, feed.events)
 
     @property
     def sha256(self) -> str:
@@ -204,9 +209,10 @@ def _run(
     rows = {key: stored[key] for key in map(plan.key, plan.points) if key in stored}
     todo = {key: point for point in plan.points if (key := plan.key(point)) not in rows}
     keys, total = list(todo), len(rows) + len(todo)
-    with counter("Sweep", total, progress) as advance:
+    outcomes = _outcomes(plan, list(todo.values()))
+    with counter("Sweep", total, progress) as advance, closing(outcomes):  # workers do not outlive an interrupt
         advance(len(rows))
-        for number, outcome in _outcomes(plan, list(todo.values())):
+        for number, outcome in outcomes:
             row: dict[str, Any] = {"values": in_json(todo[keys[number]].given), **outcome.figures}
             if outcome.error:
                 row["error"] = outcome.error
@@ -225,7 +231,7 @@ def in_json(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _outcomes(plan: Plan, points: list[Point]) -> Iterator[tuple[int, Outcome]]:
+def _outcomes(plan: Plan, points: list[Point]) -> Outcomes:
     """Run points where they are to be run; the first one here, so that kernels are compiled once for all workers."""
     if not points:
         return
@@ -234,20 +240,21 @@ def _outcomes(plan: Plan, points: list[Point]) -> Iterator[tuple[int, Outcome]]:
     if not rest:
         return
     if plan.client is not None:
-        outcomes: Iterator[tuple[int, Outcome]] = spread_on(plan.client, plan.market, rest, plan.blocks)
+        outcomes: Outcomes = spread_on(plan.client, plan.market, rest, plan.blocks)
     elif plan.workers == 1:
         outcomes = ((number, _here(plan, point)) for number, point in enumerate(rest))
     else:
         outcomes = _on_cores(plan, rest)
-    for number, outcome in outcomes:
-        yield number + 1, outcome
+    with closing(outcomes):
+        for number, outcome in outcomes:
+            yield number + 1, outcome
 
 
 def _here(plan: Plan, point: Point) -> Outcome:
     return work(plan.feed, point, plan.blocks)
 
 
-def _on_cores(plan: Plan, points: list[Point]) -> Iterator[tuple[int, Outcome]]:
+def _on_cores(plan: Plan, points: list[Point]) -> Outcomes:
     with TemporaryDirectory(prefix="mmlab-sweep-") as folder:
         market = mapped(plan.market, Path(folder))
         yield from spread(partial(work, market, blocks=plan.blocks), points, plan.workers)

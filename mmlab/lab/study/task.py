@@ -50,7 +50,7 @@ class Market:
     Attributes
     ----------
     key : str
-        Hash of its events.
+        Hash of its events, and its instrument.
     events : ndarray of EVENT, or Path
         The rows; or a file that holds them as bytes, which workers of one machine share in memory.
     """

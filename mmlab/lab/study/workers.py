@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -116,7 +116,7 @@ class Seat:
         self.pool.shutdown(wait=True, cancel_futures=True)
 
 
-def spread(task: Callable[[T], R], items: Sequence[T], workers: int) -> Iterator[tuple[int, R]]:
+def spread(task: Callable[[T], R], items: Sequence[T], workers: int) -> Generator[tuple[int, R], None, None]:
     """Do a task for each item in processes of this machine.
 
     Parameters
@@ -167,9 +167,9 @@ def _harvest(seat: Seat, waiting: deque[int], deaths: Counter[int]) -> Iterator[
             deaths[number] += 1  # the oldest is the one it was at
             if deaths[number] >= MOST_DEATHS:
                 raise SessionError(
-                    f"a worker process died {MOST_DEATHS} times at the same point (number {number}): out of memory, killed"
-                    " from outside, or unable to start (then its last words are on stderr); what was finished is kept"
-                    " with out=, fewer workers need less memory"
+                    f"a worker process died {MOST_DEATHS} times at the same point (number {number}): out of memory,"
+                    " killed from outside, or unable to start (then its last words are on stderr); what was finished is"
+                    " kept with out=, fewer workers need less memory"
                 )
             waiting.extendleft(reversed(seat.take_back()))
             return
