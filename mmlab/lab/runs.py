@@ -23,13 +23,13 @@ SO_FAR = ("net_pnl", "fees", "funding", "volume", "messages")
 """Figures of which the metrics table has a running total."""
 
 
-def runs(folder: str | Path = "runs") -> pd.DataFrame:
+def runs(dir: str | Path = "runs") -> pd.DataFrame:  # noqa: A002  the documented name
     """List run directories with their summaries, newest first.
 
     Parameters
     ----------
-    folder : path
-        Where they are; one that is not there (yet) has none.
+    dir : path
+        The folder they are in; one that is not there (yet) has none.
 
     Returns
     -------
@@ -43,9 +43,9 @@ def runs(folder: str | Path = "runs") -> pd.DataFrame:
     Raises
     ------
     SessionError
-        `folder` is a file.
+        `dir` is a file.
     """
-    folder = Path(folder)
+    folder = Path(dir)
     if folder.is_file():
         raise SessionError(f"{folder}: is a file: give the folder that holds the run directories")
     found = [path for path in folder.iterdir() if _is_one(path)] if folder.is_dir() else []
