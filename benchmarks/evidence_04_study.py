@@ -80,8 +80,8 @@ class Watched:
         tasks_s = sum(outcome.cpu_s for outcome in self.outcomes)
         return (
             f"{points / self.wall_s:.1f} points/s, wall {self.wall_s:.1f} s, CPU {tasks_s:.1f} s in tasks of"
-            f" {len({outcome.pid for outcome in self.outcomes})} processes ({self.children_cpu_s:.1f} s with their start)"
-            f" and {self.own_cpu_s:.1f} s in this one"
+            f" {len({outcome.pid for outcome in self.outcomes})} processes ({self.children_cpu_s:.1f} s with their"
+            f" start) and {self.own_cpu_s:.1f} s in this one"
         )
 
 
