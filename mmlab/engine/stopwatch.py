@@ -40,7 +40,8 @@ class Stopwatch:
 
     def _newest(self, stage: str, most: int) -> np.ndarray[Any, Any]:
         n = self.counts[stage]
-        return self._rings[stage].take(np.arange(max(0, n - min(most, SAMPLES)), n), mode="wrap")
+        ring = np.frombuffer(self._rings[stage], np.int64)
+        return ring.take(np.arange(max(0, n - min(most, SAMPLES)), n), mode="wrap")
 
     def percentiles_us(self, newest: int = SAMPLES) -> dict[str, dict[str, float]]:
         """Stage -> n, p50, p90, p99, max in microseconds, of the newest samples; stages without any are left out."""

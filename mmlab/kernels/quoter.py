@@ -38,9 +38,12 @@ def _quoter_at(typing: Any, address: Any) -> Any:
 quoter_at: Any = _quoter_at  # as kernels see it: a function of one argument
 
 
-def compile_quoter(function: Callable[..., int]) -> Callable[..., int]:
-    """Compile ``f(market, metrics, position_lots, params, out) -> n`` under the project's jit policy."""
-    return numba.njit(SIGNATURE, error_model="numpy", nogil=True)(function)
+def compile_quoter(function: Callable[..., int], *, cache: bool = False) -> Callable[..., int]:
+    """Compile ``f(market, metrics, position_lots, params, out) -> n`` under the project's jit policy.
+
+    With `cache` the machine code is kept on disk; only for a function that calls no other.
+    """
+    return numba.njit(SIGNATURE, cache=cache, error_model="numpy", nogil=True)(function)
 
 
 def no_quotes(market: Any, metrics: Any, position_lots: int, params: Any, out: Any) -> int:

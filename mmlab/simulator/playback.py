@@ -22,7 +22,7 @@ from mmlab.simulator.levels import hear_rows
 from mmlab.simulator.loop import GROW
 from mmlab.simulator.memory import address_of
 from mmlab.simulator.queues import pass_rows
-from mmlab.simulator.replay import Replay, _check, _first_sim, _grown, _loop, _no_quoter, _result
+from mmlab.simulator.replay import Replay, _first_sim, _grown, _loop, _no_quoter, _result, check_setting
 from mmlab.simulator.state import QUEUES
 from mmlab.simulator.tape import Tape
 
@@ -61,7 +61,7 @@ class Playback:
         seed: int = 0,
         record_decisions: bool = True,
     ) -> None:
-        _check(tape, instrument, params, queue, queue_exponent)
+        check_setting(tape, instrument, params, queue, queue_exponent)
         latency = latency or Latency()
         delays = latency.draw(tape.latency_ns if latency.resample else np.zeros(0, np.int64), seed)
         self._sim, self._kept = _first_sim(tape, params, delays)

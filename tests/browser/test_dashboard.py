@@ -74,7 +74,7 @@ def choose(page, name):
 
 @pytest.mark.parametrize(
     ("width", "height", "scheme", "names"),
-    [(1280, 800, "light", NAMES), (1280, 800, "dark", NAMES[:2]), (390, 844, "dark", NAMES[:1] + ["tune"]),
+    [(1280, 800, "light", NAMES), (1280, 800, "dark", NAMES[:2]), (390, 844, "dark", [*NAMES[:1], "tune"]),
      (390, 844, "light", ["gates"])],
 )  # fmt: skip
 def test_every_view_draws_live_data_and_asks_nobody(open_page, artefacts, width, height, scheme, names):
