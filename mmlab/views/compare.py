@@ -116,5 +116,6 @@ def _plain(value: Any) -> Any:
 
 _SELECT = """
 :host { font: 13px var(--font); color: var(--soft); }
-select { background-color: var(--card) !important; color: var(--ink) !important; border: 1px solid var(--line) !important; }
+select { background-color: var(--card) !important; color: var(--ink) !important;
+  border: 1px solid var(--line) !important; }
 """

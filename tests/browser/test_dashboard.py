@@ -11,7 +11,8 @@ from playwright.sync_api import expect
 
 from mmlab.lab.client import Client
 from mmlab.views.dashboard import VIEWS
-from tests.browser.served import dashboard, eventually, outside, recorded, session
+from tests.browser.proxy import proxy
+from tests.browser.served import answers, dashboard, eventually, free_port, outside, recorded, session
 from tests.lab.fabricated import make_run
 
 NAMES = [view.name_ for view in VIEWS]
@@ -74,7 +75,7 @@ def choose(page, name):
 
 @pytest.mark.parametrize(
     ("width", "height", "scheme", "names"),
-    [(1280, 800, "light", NAMES), (1280, 800, "dark", NAMES[:2]), (390, 844, "dark", NAMES[:1] + ["tune"]),
+    [(1280, 800, "light", NAMES), (1280, 800, "dark", NAMES[:2]), (390, 844, "dark", ["overview", "tune"]),
      (390, 844, "light", ["gates"])],
 )  # fmt: skip
 def test_every_view_draws_live_data_and_asks_nobody(open_page, artefacts, width, height, scheme, names):
@@ -83,6 +84,11 @@ def test_every_view_draws_live_data_and_asks_nobody(open_page, artefacts, width,
         choose(page, name)
         if name not in ("gates", "tune", "compare"):
             page.wait_for_function(f"({POINTS})() > 0", timeout=WAIT)
+        if name == "markouts":
+            page.get_by_text("too few blocks").or_(page.get_by_text(" to ")).first.wait_for(timeout=WAIT)
+        if name == "compare":
+            page.get_by_label("Other run").select_option(index=1)
+            page.get_by_text("pnl_per_million").wait_for(timeout=WAIT)
         page.wait_for_timeout(250)
         page.screenshot(path=artefacts / f"dashboard-{name}-{width}-{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -94,7 +100,7 @@ def test_every_view_draws_live_data_and_asks_nobody(open_page, artefacts, width,
     assert outside(page) == []
 
 
-def test_a_slider_changes_the_engine_and_others_see_it(open_page, engine):
+def test_a_slider_changes_the_engine_and_others_see_it(open_page, engine, artefacts):
     page, other = open_page("?run=live&view=tune"), open_page("?run=live&view=tune")
     slider = page.get_by_label("ladder.offset_ticks, level 4").first
     slider.wait_for(timeout=WAIT)
@@ -106,6 +112,9 @@ def test_a_slider_changes_the_engine_and_others_see_it(open_page, engine):
     assert wanted > before["config"]["ladder"]["offset_ticks"][3]
     expect(page.locator(".count")).to_have_text("1 pending")
     assert engine.params()["version"] == before["version"]
+    page.locator("button.try").click()
+    page.get_by_text("answered in").wait_for(timeout=WAIT)
+    page.screenshot(path=artefacts / "dashboard-what-if.png", full_page=True)
     expect(page.locator("button.apply")).to_be_enabled(timeout=WAIT)
     page.locator("button.apply").click()
     eventually(lambda: engine.params()["version"] > before["version"])
@@ -249,3 +258,24 @@ def test_an_engine_killed_under_the_dashboard(open_page, runs, artefacts):
         assert "died" in page.locator(".why").text_content()
         expect(page.locator("button.kill")).to_be_disabled()
         page.screenshot(path=artefacts / "dashboard-crashed.png")
+
+
+def test_behind_a_proxy_with_a_path(open_page, runs):
+    port = free_port()
+    with proxy(f"http://127.0.0.1:{port}") as front:
+        options = ("--prefix", "/user/me/proxy", "--origin", f"127.0.0.1:{front}")
+        with dashboard(runs, *options, port=port) as (url, _):
+            assert url.endswith("/user/me/proxy/app")
+            page = open_page("?run=live&view=flow", url=f"http://127.0.0.1:{front}/user/me/proxy/app")
+            page.get_by_text(SHOWN["flow"]).first.wait_for(timeout=WAIT)
+            page.wait_for_function(f"({POINTS})() > 0", timeout=WAIT)
+            choose(page, "orders")
+            assert outside(page) == []
+            assert all(f":{front}/user/me/proxy/" in u for u in page.asked if u.startswith("http"))
+
+
+def test_a_page_from_elsewhere_gets_no_connection(runs, served):
+    url = served[0]
+    request = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+               "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Origin": "http://example.org"}  # fmt: skip
+    assert answers(f"{url}/ws", request) == 403
