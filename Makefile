@@ -78,6 +78,10 @@ evidence-02: .venv/dev .venv/warm .venv-bench/installed browser ## Every claim o
 evidence-03: .venv/dev .venv/warm ## Every claim of issue 3: PASS or FAIL, with figures
 	@$(BIN)/python benchmarks/evidence_03.py
 
+.PHONY: evidence-04
+evidence-04: .venv/dev .venv/warm browser ## Every claim of issue 4: PASS or FAIL, with figures
+	@$(BIN)/python benchmarks/evidence_04.py
+
 .PHONY: clean
 clean: ## Remove caches and built files (keeps .venv and runs/)
 	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -17,7 +17,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-QUICK: dict[str, dict[str, Any]] = {"02_avellaneda_stoikov_2008": {"paths": 200, "many_paths": 2_000}}
+QUICK: dict[str, dict[str, Any]] = {
+    "02_avellaneda_stoikov_2008": {"paths": 200, "many_paths": 2_000},
+    "04_live_tuning": {"stop_at_end": True},
+}
 """Parameters with which a notebook runs quickly; the others run as they are."""
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -64,7 +64,7 @@ class Controlled(Protocol):
         """The newest latencies of a stage."""
 
     def shadows(self) -> dict[str, dict[str, Any]]:
-        """Shadow sets: name -> changes."""
+        """Shadow sets: name -> ``changes``, ``version``, ``alive``."""
 
     def add_shadow(self, name: str, changes: dict[str, Any]) -> None:
         """Let a parameter set run along."""

@@ -101,7 +101,7 @@ class Client:
         return [float(value) for value in answer.json()]
 
     def shadows(self) -> dict[str, dict[str, Any]]:
-        """Shadow sets: name -> changes."""
+        """Shadow sets: name -> ``changes``, ``version``, ``alive``."""
         return self._call("GET", "/shadows")
 
     def add_shadow(self, name: str, changes: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ class Local:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
     def shadows(self) -> dict[str, dict[str, Any]]:
-        """Shadow sets: name -> changes."""
+        """Shadow sets: name -> ``changes``, ``version``, ``alive``."""
         return self.trade.shadows()
 
     def add_shadow(self, name: str, changes: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,6 +33,7 @@ from mmlab.lab.quoters import Quoter
 from mmlab.lab.run import Run
 from mmlab.lab.run import load_run as read_run
 from mmlab.lab.session_html import session_html
+from mmlab.lab.shadows import read_shadows
 from mmlab.lab.trade import Progress, Trade
 from mmlab.telemetry.info import RunInfo, folder_name
 from mmlab.venues.paper import FaultPlan
@@ -281,6 +283,22 @@ class Session:
             return False
         return True
 
+    def until_quoting(self, timeout_s: float = 180.0) -> Self:
+        """Wait until it quotes for the first time, or again.
+
+        Raises
+        ------
+        SessionError
+            It does not within `timeout_s`: what it does instead, and why.
+        """
+        until_s = time.monotonic() + timeout_s
+        while (state := self.state())["trading"] != "quoting" or not state["orders"]:
+            if state["ended"] or time.monotonic() > until_s:
+                why = state["ended"] or state["why"] or "no quote rests"
+                raise SessionError(f"{self.name}: not quoting but {state['trading']}: {why}")
+            time.sleep(0.05)
+        return self
+
     # --- Looking -----------------------------------------------------------------------------------------------------
 
     @property
@@ -338,6 +356,23 @@ class Session:
         values = {"value": Config(**params["config"]).flat(), "default": Config().flat()}
         return pd.DataFrame({name: pd.Series(column, dtype=object) for name, column in values.items()})
 
+    def panel(self, *, read_only: bool = False) -> Any:
+        """The dashboard's views of this session, live, with the tuning form; for a cell.
+
+        A kernel that is busy draws nothing. The served dashboard (``mmlab dashboard``) always does.
+        """
+        return import_module("mmlab.views.cell").panel_of(self._viewed(), read_only=read_only)
+
+    def widgets(self) -> Any:
+        """Tuning and KILL as ipywidgets, for a cell. A kernel that is busy runs none of them: ``mmlab kill`` does."""
+        return import_module("mmlab.views.controls").widgets_of(self._viewed())
+
+    def _viewed(self) -> Any:
+        handle = self._handle()
+        if isinstance(handle, Client):
+            return handle
+        raise SessionError("views are of a session whose engine has a process of its own: start() it instead of run()")
+
     def _so_far(self) -> Run:
         self._handle()
         assert self.run_dir is not None  # noqa: S101  it has begun
@@ -378,13 +413,26 @@ class Session:
         """End the session; orders are cancelled, the position is kept or left as ``risk.on_stop`` says."""
         self._handle().stop(reason)
 
-    def shadows(self) -> dict[str, dict[str, Any]]:
-        """Shadow sets: name -> changes."""
-        return self._handle().shadows()
-
     def add_shadow(self, name: str, changes: dict[str, Any]) -> None:
-        """Let a parameter set run along on the live market without sending orders."""
+        """Let a parameter set run along on the live market, without sending orders; at most eight.
+
+        Parameters
+        ----------
+        name : str
+        changes : dict
+            On top of the parameters in force: dotted name -> value.
+        """
         self._handle().add_shadow(name, changes)
+
+    def remove_shadow(self, name: str) -> None:
+        """Let a parameter set run along no more."""
+        self._handle().remove_shadow(name)
+
+    def shadows(self) -> pd.DataFrame:
+        """Figures of the shadow sets beside the session's own, row ``live`` (`mmlab.lab.shadows.read_shadows`)."""
+        self._handle()
+        assert self.run_dir is not None  # noqa: S101  it has begun
+        return read_shadows(self.run_dir)
 
     @property
     def _engine(self) -> Engine | None:

@@ -1,6 +1,6 @@
 """The worker's process of the shadow sets: ``python -m mmlab.lab.shadow_process RUN_DIR PARENT_PID``.
 
-It runs at the lowest priority, reads what the session records, and writes ``shadows.csv``. It ends when the session or
+It runs at a low priority, reads what the session records, and writes ``shadows.csv``. It ends when the session or
 the parent does.
 """
 
@@ -26,7 +26,7 @@ STEP_S = 1.0
 """Seconds between two looks at what was recorded."""
 BEFORE_S = 60.0
 """Of a session that has been going: what is read before the first set, besides the run-in."""
-NICE = 19
+NICE = 10
 
 
 class Reports:

@@ -25,6 +25,7 @@ from mmlab.errors import ConfigError, SessionError
 from mmlab.events import NS_PER_S
 from mmlab.lab.backtesting import setting_dict
 from mmlab.lab.plan import Plan
+from mmlab.lab.shadows import ShadowProcess
 from mmlab.lab.warm_up import calibrate, warm_up
 from mmlab.resolve import WarmUp
 from mmlab.telemetry.files import iso
@@ -57,6 +58,7 @@ class Trade:
         self.started_s = time.time()
         self.run_dir: Path | None = None
         self._duration_s: float | None = None
+        self._shadows: ShadowProcess | None = None
 
     @cached_property
     def fit(self) -> WarmUp:
@@ -111,6 +113,8 @@ class Trade:
             info.ended = f"failed: {error}"
             raise
         finally:
+            if self._shadows is not None:
+                self._shadows.stop()
             files.close(replace(info, finished=utc_now(), counters=self._counters()))
 
     def run_info(self) -> RunInfo:
@@ -235,16 +239,23 @@ class Trade:
             self._running().log.info("owner_back", ts_ns=self._running().now())
 
     def shadows(self) -> dict[str, dict[str, Any]]:
-        """Shadow sets: name -> changes."""
-        return {}
+        """Shadow sets: name -> ``changes``, ``version``, ``alive``."""
+        return {} if self._shadows is None else self._shadows.sets()
 
-    def add_shadow(self, name: str, changes: dict[str, Any]) -> None:  # noqa: ARG002
+    def add_shadow(self, name: str, changes: dict[str, Any]) -> None:
         """Let a parameter set run along."""
-        raise SessionError("not built yet")
+        self._along().add(name, changes)
 
-    def remove_shadow(self, name: str) -> None:  # noqa: ARG002
+    def remove_shadow(self, name: str) -> None:
         """Let a parameter set run along no more."""
-        raise SessionError("not built yet")
+        self._along().remove(name)
+
+    def _along(self) -> ShadowProcess:
+        if self.run_dir is None or self._running().ended:
+            raise SessionError("the session is over: nothing can run along")
+        if self._shadows is None:
+            self._shadows = ShadowProcess(self.run_dir)
+        return self._shadows
 
     def _running(self) -> Engine:
         if self.engine is None:

@@ -201,6 +201,21 @@ def test_a_started_session_is_not_started_again(going):
         going.start()
 
 
+def test_shadow_sets_run_along(going):
+    going.add_shadow("wider", {"gates.flip.widen_ticks": 4})
+    with pytest.raises(mmlab.ConfigError, match=r"ladder\.hysteresis"):
+        going.add_shadow("wrong", {"ladder.hysteresis": 7})
+    with pytest.raises(mmlab.SessionError, match="already"):
+        going.add_shadow("wider", {})
+    assert going._handle().shadows()["wider"]["changes"] == {"gates.flip.widen_ticks": 4}
+    until(lambda: len(going.shadows()) > 1)
+    table = going.shadows()
+    assert list(table.index) == ["live", "wider"]
+    going.remove_shadow("wider")
+    with pytest.raises(mmlab.SessionError, match="no shadow set"):
+        going.remove_shadow("wider")
+
+
 def test_commands_steer_it(going, capsys):
     until(lambda: quoting(going))
     run_dir = str(going.run_dir)
