@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import aiohttp
 from aiohttp import web
+from multidict import CIMultiDict
 
 HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "host", "content-encoding", "content-length"}
 
@@ -35,7 +36,7 @@ def _handler(backend, client):
                 return front
         body = await request.read()
         async with client.request(request.method, url, headers=headers, data=body, allow_redirects=False) as answer:
-            kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP}
+            kept = CIMultiDict((name, value) for name, value in answer.headers.items() if name.lower() not in HOP)
             return web.Response(status=answer.status, body=await answer.read(), headers=kept)
 
     return handle

@@ -9,6 +9,7 @@ import signal
 import pytest
 from playwright.sync_api import expect
 
+from mmlab.lab.addresses import find
 from mmlab.lab.client import Client
 from mmlab.views.dashboard import VIEWS
 from tests.browser.proxy import proxy
@@ -22,8 +23,6 @@ SHOWN = {
 }  # fmt: skip
 POINTS = """() => Math.max(0, ...Bokeh.documents[0].roots().flatMap((root) => [...root.references()])
     .filter((model) => model.type === "ColumnDataSource").map((model) => (model.data.x ?? []).length))"""
-TEXTS = """() => Bokeh.documents[0].roots().flatMap((root) => [...root.references()])
-    .map((model) => JSON.stringify([model.text, model.data, model.status, model.said])).join()"""
 WAIT = 30_000
 
 
@@ -191,63 +190,6 @@ def test_keyboard_reaches_everything(open_page):
     assert [name for name in seen if name in order] == order
 
 
-def test_read_only(open_page, runs, engine):
-    with dashboard(runs, "--read-only") as (url, _):
-        page = open_page("?run=live&view=tune", url=url)
-        page.get_by_text("Read only: nothing can be applied here.").wait_for(timeout=WAIT)
-        assert page.locator("button.kill").is_hidden()
-        assert page.locator("button.apply").is_disabled()
-        assert page.locator(".readonly").is_visible()
-
-
-def test_no_runs_and_no_token_on_any_page(open_page, tmp_path, going, runs):
-    from mmlab.lab.addresses import find
-
-    token = find(runs / "live").token
-    with dashboard(tmp_path / "empty") as (url, _):
-        page = open_page(url=url)
-        page.get_by_text("No runs yet").wait_for(timeout=WAIT)
-    page = open_page("?run=live&view=orders")
-    page.get_by_text(SHOWN["orders"]).first.wait_for(timeout=WAIT)
-    said = page.evaluate(TEXTS)
-    assert "Pending map" in said
-    assert token not in said and token not in page.content()
-    assert not any(token in frame for frame in page.frames_heard)
-
-
-def test_password(browser, runs):
-    env = {"DASHBOARD_PASSWORD": "not a secret"}
-    with dashboard(runs, "--password-env", "DASHBOARD_PASSWORD", env=env) as (url, _):
-        context = browser.new_context()
-        page = recorded(context)
-        page.goto(f"{url}?run=finished")
-        page.fill("#username", "me")
-        page.fill("#password", "wrong")
-        page.click("button")
-        page.get_by_role("alert").wait_for()
-        page.fill("#username", "me")
-        page.fill("#password", "not a secret")
-        page.click("button")
-        page.locator("button.kill").wait_for(timeout=WAIT)
-        assert outside(page) == []
-        context.close()
-
-
-def test_a_lost_server_reloads_the_page(open_page, runs):
-    with dashboard(runs) as (url, server):
-        page = open_page("?run=finished&view=flow", url=url)
-        page.get_by_text(SHOWN["flow"]).first.wait_for(timeout=WAIT)
-        page.evaluate("window.before = true")
-        server.send_signal(signal.SIGKILL)
-        page.get_by_text("The dashboard's server does not answer").wait_for(timeout=WAIT)
-        port = url.split(":")[2].split("/")[0]
-        server.wait()
-        with dashboard(runs, port=port):
-            page.wait_for_function("() => window.before === undefined", timeout=WAIT)
-            page.get_by_text(SHOWN["flow"]).first.wait_for(timeout=WAIT)
-            page.wait_for_function(f"({POINTS})() > 1", timeout=WAIT)
-
-
 def test_an_engine_killed_under_the_dashboard(open_page, runs, artefacts):
     with session(runs / "doomed"):
         client = Client.of(runs / "doomed")
@@ -260,21 +202,59 @@ def test_an_engine_killed_under_the_dashboard(open_page, runs, artefacts):
         page.screenshot(path=artefacts / "dashboard-crashed.png")
 
 
-def test_behind_a_proxy_with_a_path(open_page, runs):
-    port = free_port()
-    with proxy(f"http://127.0.0.1:{port}") as front:
-        options = ("--prefix", "/user/me/proxy", "--origin", f"127.0.0.1:{front}")
-        with dashboard(runs, *options, port=port) as (url, _):
-            assert url.endswith("/user/me/proxy/app")
-            page = open_page("?run=live&view=flow", url=f"http://127.0.0.1:{front}/user/me/proxy/app")
-            page.get_by_text(SHOWN["flow"]).first.wait_for(timeout=WAIT)
-            page.wait_for_function(f"({POINTS})() > 0", timeout=WAIT)
-            choose(page, "orders")
-            assert outside(page) == []
-            assert all(f":{front}/user/me/proxy/" in u for u in page.asked if u.startswith("http"))
-
-
 def test_a_page_from_elsewhere_gets_no_connection(served):
     url = served[0]
     here = url.rsplit("/", 1)[0]
     assert (handshake(url, here), handshake(url, "http://example.org")) == (101, 403)
+
+
+def test_no_page_holds_the_token(open_page, runs, going):
+    page = open_page("?run=live&view=orders")
+    page.get_by_text(SHOWN["orders"]).first.wait_for(timeout=WAIT)
+    page.wait_for_timeout(500)
+    heard = "".join(page.frames_heard)
+    assert "Pending map" in heard
+    token = find(runs / "live").token
+    assert token not in heard and token not in page.content()
+
+
+def test_no_runs_then_a_lost_server_and_another_in_its_place(open_page, runs, tmp_path):
+    port = free_port()
+    with dashboard(tmp_path / "empty", port=port) as (url, server):
+        page = open_page("?view=flow", url=url)
+        page.get_by_text("No runs yet").wait_for(timeout=WAIT)
+        page.evaluate("window.before = true")
+        server.kill()
+        page.get_by_text("The dashboard's server does not answer").wait_for(timeout=WAIT)
+    with dashboard(runs, port=port):
+        page.wait_for_function("() => window.before === undefined", timeout=2 * WAIT)
+        page.get_by_text(SHOWN["flow"]).first.wait_for(timeout=WAIT)
+        page.wait_for_function(f"({POINTS})() > 1", timeout=WAIT)
+
+
+def test_behind_a_proxy_with_a_path_and_a_password_read_only(browser, runs, going):
+    port = free_port()
+    with proxy(f"http://127.0.0.1:{port}") as front:
+        options = ("--prefix", "/user/me/proxy", "--origin", f"127.0.0.1:{front}", "--read-only",
+                   "--password-env", "DASHBOARD_PASSWORD")  # fmt: skip
+        with dashboard(runs, *options, port=port, env={"DASHBOARD_PASSWORD": "not a secret"}) as (url, _):
+            assert url.endswith("/user/me/proxy/app")
+            context = browser.new_context()
+            page = recorded(context)
+            for password in ("wrong", "not a secret"):
+                page.goto(f"http://127.0.0.1:{front}/user/me/proxy/app?run=live&view=flow")
+                page.fill("#username", "me")
+                page.fill("#password", password)
+                page.click("button")
+                if password == "wrong":
+                    page.get_by_role("alert").wait_for()
+            page.locator(".readonly").wait_for(timeout=WAIT)
+            page.get_by_text(SHOWN["flow"]).first.wait_for(timeout=WAIT)
+            page.wait_for_function(f"({POINTS})() > 0", timeout=WAIT)
+            choose(page, "tune")
+            page.get_by_text("Read only: nothing can be applied here.").wait_for(timeout=WAIT)
+            assert page.locator("button.kill").is_hidden()
+            assert page.locator("button.apply").is_disabled()
+            assert outside(page) == []
+            assert all(f":{front}/user/me/proxy" in one for one in page.asked if one.startswith("http"))
+            context.close()
