@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,7 @@ def serve_dashboard(
     os.environ["MMLAB_DASHBOARD_READ_ONLY"] = "1" if read_only else "0"
     import panel as pn
 
+    import_module("mmlab.lab.rehearsal")  # now, so that no session waits for Numba to load
     try:
         server = pn.serve({ROUTE: str(application())}, **options)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class Compare(View):
         self._choice = pn.widgets.Select(
             options=self._options(), value="", margin=0, width=320, label="Other run", stylesheets=[_SELECT]
         )
-        self._choice.param.watch(self._chosen, "value")
+        self._choice.param.watch(lambda event: self.desk.later(partial(self._chosen, event)), "value")
         self._table = html()
         self._sources = {name: ColumnDataSource({"x": [], "net": []}) for name in ("this", "other")}
         plot = styled(figure(height=220, sizing_mode="stretch_width", tools="", toolbar_location=None, name="compare"))
@@ -116,7 +117,6 @@ def _plain(value: Any) -> Any:
 
 _SELECT = """
 :host { font: 13px var(--font); color: var(--soft); }
-select {
-  background-color: var(--card) !important; color: var(--ink) !important; border: 1px solid var(--line) !important;
-}
+select { background-color: var(--card) !important; color: var(--ink) !important;
+  border: 1px solid var(--line) !important; }
 """

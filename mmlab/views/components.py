@@ -8,7 +8,9 @@ from typing import Any
 
 import panel as pn
 import param
+from bokeh.models import Div, UIElement
 from panel.custom import JSComponent
+from panel.io.notebook import patch_inline_stylesheets
 
 _PARTS = Path(__file__).with_name("parts")
 
@@ -28,7 +30,7 @@ class _Component(JSComponent):
 
     def __init__(self, hear: Heard, **params: Any) -> None:
         self._hear = hear
-        super().__init__(sizing_mode="stretch_width", **params)
+        super().__init__(sizing_mode="stretch_width", **params)  # type: ignore[no-untyped-call]
 
     def _handle_msg(self, msg: dict[str, Any]) -> None:
         self._hear(msg)
@@ -66,15 +68,31 @@ class Form(_Component):
     _stylesheets = [part("form.css")]  # noqa: RUF012  as Panel wants it
 
 
-def html(text: str = "", **options: Any) -> pn.pane.HTML:
-    """A piece of a page."""
-    return pn.pane.HTML(text, stylesheets=[part("text.css")], sizing_mode="stretch_width", margin=0, **options)
+class Place(pn.Column):
+    """A column whose content changes. In a cell Panel would look for the style sheets of what comes later elsewhere."""
+
+    def _get_objects(self, *args: Any, **kwargs: Any) -> tuple[list[Any], list[Any]]:
+        new, old = super()._get_objects(*args, **kwargs)
+        if pn.config.inline:
+            for model in (part for one in new for part in one.select({"type": UIElement})):
+                patch_inline_stylesheets(model)
+        return new, old
 
 
-def set_html(pane: pn.pane.HTML, text: str) -> None:
+def html(text: str = "", *, wide: bool = False) -> pn.pane.Bokeh:
+    """A piece of a page.
+
+    A Bokeh `Div`, since `pn.pane.HTML` sends its style sheets anew with every change.
+    """
+    style = part("text.css") + (":host { grid-column: 1 / -1; }" if wide else "")
+    piece = Div(text=text, stylesheets=[style], sizing_mode="stretch_width", margin=0, disable_math=True)
+    return pn.pane.Bokeh(piece, sizing_mode="stretch_width", margin=0)
+
+
+def set_html(pane: pn.pane.Bokeh, text: str) -> None:
     """Change a piece of a page, only if it differs."""
-    if pane.object != text:
-        pane.object = text
+    if pane.object.text != text:
+        pane.object.text = text
 
 
 def card(*items: Any, title: str = "", note: str = "", wide: bool = False) -> pn.Column:

@@ -7,6 +7,9 @@ chosen. Views are made when they are first chosen, and kept while the run is.
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from mmlab.errors import MMLabError
 from mmlab.lab.numbers import number
 from mmlab.telemetry.info import RUNNING
 from mmlab.views.compare import Compare
-from mmlab.views.components import Bar, html, part, set_html
+from mmlab.views.components import Bar, Place, html, part, set_html
 from mmlab.views.flow import Flow
 from mmlab.views.gates import Gates
 from mmlab.views.hub import Hub
@@ -65,7 +68,7 @@ class Dashboard(pn.viewable.Viewer):
         read_only: bool = False,
         page: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.hub, self.folder, self.read_only = hub, folder, read_only
         self._only = run_dir
         self.store: Store | None = None
@@ -74,10 +77,11 @@ class Dashboard(pn.viewable.Viewer):
         self._broken: dict[str, str] = {}
         self._desk: Desk | None = None
         self._beat, self._said = 0, 0
+        self._waiting: deque[Callable[[], object]] = deque()
         known = [one.name_ for one in VIEWS]
         self.bar = Bar(self._hear, page=page, views=[[one.name_, one.title] for one in VIEWS],
                        view=view if view in known else known[0])  # fmt: skip
-        self._place = pn.Column(
+        self._place = Place(
             sizing_mode="stretch_width", css_classes=["views"], stylesheets=[part("card.css")], margin=0
         )
         self._nothing = html()
@@ -87,10 +91,21 @@ class Dashboard(pn.viewable.Viewer):
         )  # fmt: skip
         self._list()
         self._choose(run)
-        self.bar.param.watch(lambda event: self._choose(event.new), "run")
-        self.bar.param.watch(lambda _: self._show(), "view")
-        self.bar.param.watch(lambda event: self.theme(dark=event.new), "dark")
+        self.bar.param.watch(lambda event: self._later(partial(self._choose, event.new)), "run")
+        self.bar.param.watch(lambda _: self._later(self._show), "view")
+        self.bar.param.watch(lambda event: self._later(partial(self.theme, dark=event.new)), "dark")
         self.tick()
+
+    def _later(self, work: Callable[[], object]) -> None:
+        """Work that changes the page.
+
+        In a cell handlers run on a thread of their own, beside the kernel's, where ticks run; messages of two threads
+        to the browser would mix. So there everything waits for the tick, except what steers the engine.
+        """
+        if self.bar.page:
+            work()
+        else:
+            self._waiting.append(work)
 
     # --- what is shown -----------------------------------------------------------------------------------------------
 
@@ -124,7 +139,14 @@ class Dashboard(pn.viewable.Viewer):
         self.leave()
         self.store, self._views, self._broken = self.hub.watch(path), {}, {}
         self._desk = Desk(
-            self.store, self.hub, self.jobs, self.say, folder=self.folder, read_only=self.read_only, dark=self.bar.dark
+            self.store,
+            self.hub,
+            self.jobs,
+            self.say,
+            self._later,
+            folder=self.folder,
+            read_only=self.read_only,
+            dark=self.bar.dark,
         )
         if self.bar.run != name:
             self.bar.run = name
@@ -189,6 +211,8 @@ class Dashboard(pn.viewable.Viewer):
     def tick(self) -> None:
         """Bring up to date what is shown."""
         with pn.io.hold():
+            while self._waiting:
+                self._waiting.popleft()()
             self.jobs.collect()
             self._beat += 1
             if self._beat % 10 == 0:
@@ -249,10 +273,10 @@ class Dashboard(pn.viewable.Viewer):
         if self.read_only or store is None or what not in ("kill", "rearm"):
             return
         if what == "kill":
-            self.say("Killing…", "warn")
+            self._later(partial(self.say, "Killing…", "warn"))
             self.jobs.start("kill", lambda: store.engine().kill("dashboard"), self._killed)
         else:
-            self.say("Re-arming…", "warn")
+            self._later(partial(self.say, "Re-arming…", "warn"))
             self.jobs.start("rearm", lambda: store.engine().rearm(), self._rearmed)
 
     def _killed(self, _: Any, error: Exception | None) -> None:

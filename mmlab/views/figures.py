@@ -14,6 +14,7 @@ from bokeh.plotting import figure
 
 from mmlab.lab.downsample import m4
 from mmlab.lab.figure_style import INK, MUTED, SIDE_COLOR, hover, legend, styled, time_figure
+from mmlab.views.components import Place
 from mmlab.views.tails import Columns
 
 Array = np.ndarray[Any, Any]
@@ -201,7 +202,7 @@ class Later:
 
     def __init__(self, plot: figure) -> None:
         self._plot = plot
-        self.pane = pn.Column(sizing_mode="stretch_width", margin=0, visible=False)
+        self.pane = Place(sizing_mode="stretch_width", margin=0, visible=False)
 
     def show(self, *, there: bool = True) -> None:
         """Show it, or hide it where nothing is `there`."""

@@ -47,9 +47,8 @@ class Orders(View):
         times = self.follow({"rate": rate("messages")})
         plot = times.make("messages", height=150, keep_zero=True)
         lines(plot, times.follows[0], [("rate", "", INK, 1.0)], "/s", step=False)
-        self._tiles, self._pending, self._live, self._boxes, self._met = (html() for _ in range(5))
-        self._tiles.css_classes = ["wide"]
-        self._tiles.stylesheets = [*self._tiles.stylesheets, ":host(.wide) { grid-column: 1 / -1; }"]
+        self._tiles = html(wide=True)
+        self._pending, self._live, self._boxes, self._met = (html() for _ in range(4))
         return grid(
             self._tiles, self.windows(),
             card(self._live, title="Live map", note="by venue order index"),

@@ -49,9 +49,10 @@ class Overview(View):
         mid = times.make("mid", height=190)
         lines(mid, follow, [("mid", "mid", INK, 1.0)], step=False)
         times.follows.append(self._fills(mid))
-        self._tiles, self._alarms, self._orders, self._latency, self._facts = (html() for _ in range(5))
+        self._tiles, self._alarms = html(wide=True), html(wide=True)
+        self._orders, self._latency, self._facts = (html() for _ in range(3))
         return grid(
-            self.wide(self._alarms), self.wide(self._tiles), self.windows(),
+            self._alarms, self._tiles, self.windows(),
             card(pane(pnl), title="Net P&amp;L", note="quote currency, after fees"),
             card(pane(position), title="Position", note="base currency (contracts for inverse)"),
             card(pane(mid), title="Price", note="and our fills"),
@@ -70,13 +71,6 @@ class Overview(View):
                 line_color=None, legend_label=f"{side} fills",
             )  # fmt: skip
         return follow
-
-    @staticmethod
-    def wide(item: Any) -> Any:
-        """Over the whole width."""
-        item.css_classes = ["wide"]
-        item.stylesheets = [*item.stylesheets, ":host(.wide) { grid-column: 1 / -1; }"]
-        return item
 
     def refresh(self) -> None:
         """Show what is new."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import os
-import signal
+import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parents[2]
 SESSION = """
@@ -57,7 +57,7 @@ def dashboard(runs, *options, port=0, env=None):
             assert line, "the dashboard did not start"
         yield line.strip(), server
     finally:
-        server.send_signal(signal.SIGINT)
+        server.terminate()
         try:
             server.wait(10)
         except subprocess.TimeoutExpired:
@@ -66,14 +66,26 @@ def dashboard(runs, *options, port=0, env=None):
         server.stdout.close()
 
 
-def answers(url):
+def free_port():
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def handshake(url, origin):
+    """Status of a WebSocket's handshake from a page at `origin`."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    headers = {
+        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Protocol": "bokeh, none", "Origin": origin,
+    }  # fmt: skip
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return None
+        connection.request("GET", f"{parts.path}/ws", headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def eventually(done, seconds=20.0, pause=0.1):

@@ -9,9 +9,11 @@ import signal
 import pytest
 from playwright.sync_api import expect
 
+from mmlab.lab.addresses import find
 from mmlab.lab.client import Client
 from mmlab.views.dashboard import VIEWS
-from tests.browser.served import dashboard, eventually, outside, recorded, session
+from tests.browser.proxy import proxy
+from tests.browser.served import dashboard, eventually, free_port, handshake, outside, recorded, session
 from tests.lab.fabricated import make_run
 
 NAMES = [view.name_ for view in VIEWS]
@@ -21,8 +23,6 @@ SHOWN = {
 }  # fmt: skip
 POINTS = """() => Math.max(0, ...Bokeh.documents[0].roots().flatMap((root) => [...root.references()])
     .filter((model) => model.type === "ColumnDataSource").map((model) => (model.data.x ?? []).length))"""
-TEXTS = """() => Bokeh.documents[0].roots().flatMap((root) => [...root.references()])
-    .map((model) => JSON.stringify([model.text, model.data, model.status, model.said])).join()"""
 WAIT = 30_000
 
 
@@ -74,7 +74,7 @@ def choose(page, name):
 
 @pytest.mark.parametrize(
     ("width", "height", "scheme", "names"),
-    [(1280, 800, "light", NAMES), (1280, 800, "dark", NAMES[:2]), (390, 844, "dark", [*NAMES[:1], "tune"]),
+    [(1280, 800, "light", NAMES), (1280, 800, "dark", NAMES[:2]), (390, 844, "dark", ["overview", "tune"]),
      (390, 844, "light", ["gates"])],
 )  # fmt: skip
 def test_every_view_draws_live_data_and_asks_nobody(open_page, artefacts, width, height, scheme, names):
@@ -83,6 +83,11 @@ def test_every_view_draws_live_data_and_asks_nobody(open_page, artefacts, width,
         choose(page, name)
         if name not in ("gates", "tune", "compare"):
             page.wait_for_function(f"({POINTS})() > 0", timeout=WAIT)
+        if name == "markouts":
+            page.get_by_text("too few blocks").or_(page.get_by_text(" to ")).first.wait_for(timeout=WAIT)
+        if name == "compare":
+            page.get_by_label("Other run").select_option(index=1)
+            page.get_by_text("pnl_per_million").wait_for(timeout=WAIT)
         page.wait_for_timeout(250)
         page.screenshot(path=artefacts / f"dashboard-{name}-{width}-{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -94,7 +99,7 @@ def test_every_view_draws_live_data_and_asks_nobody(open_page, artefacts, width,
     assert outside(page) == []
 
 
-def test_a_slider_changes_the_engine_and_others_see_it(open_page, engine):
+def test_a_slider_changes_the_engine_and_others_see_it(open_page, engine, artefacts):
     page, other = open_page("?run=live&view=tune"), open_page("?run=live&view=tune")
     slider = page.get_by_label("ladder.offset_ticks, level 4").first
     slider.wait_for(timeout=WAIT)
@@ -106,6 +111,9 @@ def test_a_slider_changes_the_engine_and_others_see_it(open_page, engine):
     assert wanted > before["config"]["ladder"]["offset_ticks"][3]
     expect(page.locator(".count")).to_have_text("1 pending")
     assert engine.params()["version"] == before["version"]
+    page.locator("button.try").click()
+    page.get_by_text("answered in").wait_for(timeout=5 * WAIT)  # the first may compile
+    page.screenshot(path=artefacts / "dashboard-what-if.png", full_page=True)
     expect(page.locator("button.apply")).to_be_enabled(timeout=WAIT)
     page.locator("button.apply").click()
     eventually(lambda: engine.params()["version"] > before["version"])
@@ -182,63 +190,6 @@ def test_keyboard_reaches_everything(open_page):
     assert [name for name in seen if name in order] == order
 
 
-def test_read_only(open_page, runs, engine):
-    with dashboard(runs, "--read-only") as (url, _):
-        page = open_page("?run=live&view=tune", url=url)
-        page.get_by_text("Read only: nothing can be applied here.").wait_for(timeout=WAIT)
-        assert page.locator("button.kill").is_hidden()
-        assert page.locator("button.apply").is_disabled()
-        assert page.locator(".readonly").is_visible()
-
-
-def test_no_runs_and_no_token_on_any_page(open_page, tmp_path, going, runs):
-    from mmlab.lab.addresses import find
-
-    token = find(runs / "live").token
-    with dashboard(tmp_path / "empty") as (url, _):
-        page = open_page(url=url)
-        page.get_by_text("No runs yet").wait_for(timeout=WAIT)
-    page = open_page("?run=live&view=orders")
-    page.get_by_text(SHOWN["orders"]).first.wait_for(timeout=WAIT)
-    said = page.evaluate(TEXTS)
-    assert "Pending map" in said
-    assert token not in said and token not in page.content()
-    assert not any(token in frame for frame in page.frames_heard)
-
-
-def test_password(browser, runs):
-    env = {"DASHBOARD_PASSWORD": "not a secret"}
-    with dashboard(runs, "--password-env", "DASHBOARD_PASSWORD", env=env) as (url, _):
-        context = browser.new_context()
-        page = recorded(context)
-        page.goto(f"{url}?run=finished")
-        page.fill("#username", "me")
-        page.fill("#password", "wrong")
-        page.click("button")
-        page.get_by_role("alert").wait_for()
-        page.fill("#username", "me")
-        page.fill("#password", "not a secret")
-        page.click("button")
-        page.locator("button.kill").wait_for(timeout=WAIT)
-        assert outside(page) == []
-        context.close()
-
-
-def test_a_lost_server_reloads_the_page(open_page, runs):
-    with dashboard(runs) as (url, server):
-        page = open_page("?run=finished&view=flow", url=url)
-        page.get_by_text(SHOWN["flow"]).first.wait_for(timeout=WAIT)
-        page.evaluate("window.before = true")
-        server.send_signal(signal.SIGKILL)
-        page.get_by_text("The dashboard's server does not answer").wait_for(timeout=WAIT)
-        port = url.split(":")[2].split("/")[0]
-        server.wait()
-        with dashboard(runs, port=port):
-            page.wait_for_function("() => window.before === undefined", timeout=WAIT)
-            page.get_by_text(SHOWN["flow"]).first.wait_for(timeout=WAIT)
-            page.wait_for_function(f"({POINTS})() > 1", timeout=WAIT)
-
-
 def test_an_engine_killed_under_the_dashboard(open_page, runs, artefacts):
     with session(runs / "doomed"):
         client = Client.of(runs / "doomed")
@@ -249,3 +200,61 @@ def test_an_engine_killed_under_the_dashboard(open_page, runs, artefacts):
         assert "died" in page.locator(".why").text_content()
         expect(page.locator("button.kill")).to_be_disabled()
         page.screenshot(path=artefacts / "dashboard-crashed.png")
+
+
+def test_a_page_from_elsewhere_gets_no_connection(served):
+    url = served[0]
+    here = url.rsplit("/", 1)[0]
+    assert (handshake(url, here), handshake(url, "http://example.org")) == (101, 403)
+
+
+def test_no_page_holds_the_token(open_page, runs, going):
+    page = open_page("?run=live&view=orders")
+    page.get_by_text(SHOWN["orders"]).first.wait_for(timeout=WAIT)
+    page.wait_for_timeout(500)
+    heard = "".join(page.frames_heard)
+    assert "Pending map" in heard
+    token = find(runs / "live").token
+    assert token not in heard and token not in page.content()
+
+
+def test_no_runs_then_a_lost_server_and_another_in_its_place(open_page, runs, tmp_path):
+    port = free_port()
+    with dashboard(tmp_path / "empty", port=port) as (url, server):
+        page = open_page("?view=flow", url=url)
+        page.get_by_text("No runs yet").wait_for(timeout=WAIT)
+        page.evaluate("window.before = true")
+        server.kill()
+        page.get_by_text("The dashboard's server does not answer").wait_for(timeout=WAIT)
+    with dashboard(runs, port=port):
+        page.wait_for_function("() => window.before === undefined", timeout=2 * WAIT)
+        page.get_by_text(SHOWN["flow"]).first.wait_for(timeout=WAIT)
+        page.wait_for_function(f"({POINTS})() > 1", timeout=WAIT)
+
+
+def test_behind_a_proxy_with_a_path_and_a_password_read_only(browser, runs, going):
+    port = free_port()
+    with proxy(f"http://127.0.0.1:{port}") as front:
+        options = ("--prefix", "/user/me/proxy", "--origin", f"127.0.0.1:{front}", "--read-only",
+                   "--password-env", "DASHBOARD_PASSWORD")  # fmt: skip
+        with dashboard(runs, *options, port=port, env={"DASHBOARD_PASSWORD": "not a secret"}) as (url, _):
+            assert url.endswith("/user/me/proxy/app")
+            context = browser.new_context()
+            page = recorded(context)
+            for password in ("wrong", "not a secret"):
+                page.goto(f"http://127.0.0.1:{front}/user/me/proxy/app?run=live&view=flow")
+                page.fill("#username", "me")
+                page.fill("#password", password)
+                page.click("button")
+                if password == "wrong":
+                    page.get_by_role("alert").wait_for()
+            page.locator(".readonly").wait_for(timeout=WAIT)
+            page.get_by_text(SHOWN["flow"]).first.wait_for(timeout=WAIT)
+            page.wait_for_function(f"({POINTS})() > 0", timeout=WAIT)
+            choose(page, "tune")
+            page.get_by_text("Read only: nothing can be applied here.").wait_for(timeout=WAIT)
+            assert page.locator("button.kill").is_hidden()
+            assert page.locator("button.apply").is_disabled()
+            assert outside(page) == []
+            assert all(f":{front}/user/me/proxy" in one for one in page.asked if one.startswith("http"))
+            context.close()

@@ -24,7 +24,8 @@ PLANTED = {
     "venues/planted.py": ["mmlab", "mmlab.orders", "mmlab.kernels", "mmlab.telemetry", "mmlab.lab"],
     "engine/planted.py": ["mmlab", "mmlab.simulator", "mmlab.metrics", "mmlab.lab"],
     "orders/planted.py": ["mmlab.venues", "mmlab.simulator", "asyncio"],
-    "lab/planted.py": ["mmlab.cli"],
+    "lab/planted.py": ["mmlab.cli", "mmlab.views"],
+    "views/planted.py": ["mmlab", "mmlab.engine", "mmlab.kernels", "mmlab.metrics", "mmlab.orders", "mmlab.feeds"],
 }
 
 

@@ -25,6 +25,8 @@ def test_wheel_holds_every_module_and_nothing_else(wheel, tracked, root):
     kept = {str(path.relative_to(root)) for path in tracked if path.is_relative_to(root / "mmlab")}
     assert kept <= names
     assert "mmlab/py.typed" in names
+    served = {"mmlab/dashboards/app.py", "mmlab/dashboards/login.html", "mmlab/views/parts/bar.js"}
+    assert served <= names
     assert all(name.startswith("mmlab/") for name in names)
     assert not [name for name in names if name.endswith((".pyc", ".nbi", ".nbc"))]
 

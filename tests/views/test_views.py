@@ -10,7 +10,7 @@ import numpy as np
 import panel as pn
 import pytest
 from bokeh.document import Document
-from bokeh.models import ColumnDataSource
+from bokeh.models import ColumnDataSource, Div
 
 from mmlab.config import Config
 from mmlab.views import fields
@@ -49,7 +49,7 @@ def live(run, tmp_path):
 
 def texts(viewable):
     """All text of the HTML panes."""
-    return " ".join(pane.object for pane in viewable.select(pn.pane.HTML) if isinstance(pane.object, str))
+    return " ".join(pane.object.text for pane in viewable.select(pn.pane.Bokeh) if isinstance(pane.object, Div))
 
 
 def until(dashboard, done, seconds=10.0):
