@@ -30,7 +30,7 @@ class _Component(JSComponent):
 
     def __init__(self, hear: Heard, **params: Any) -> None:
         self._hear = hear
-        super().__init__(sizing_mode="stretch_width", **params)  # type: ignore[no-untyped-call]
+        super().__init__(sizing_mode="stretch_width", **params)
 
     def _handle_msg(self, msg: dict[str, Any]) -> None:
         self._hear(msg)

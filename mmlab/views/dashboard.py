@@ -68,7 +68,7 @@ class Dashboard(pn.viewable.Viewer):
         read_only: bool = False,
         page: bool = True,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.hub, self.folder, self.read_only = hub, folder, read_only
         self._only = run_dir
         self.store: Store | None = None

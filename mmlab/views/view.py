@@ -59,7 +59,7 @@ class View(pn.viewable.Viewer):
     title = ""
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.desk, self.store = desk, desk.store
         self.plots: list[figure] = []
         self.times: figures.TimeFigures | None = None

@@ -15,7 +15,7 @@ from mmlab.errors import ConfigError, SessionError
 from mmlab.events import NS_PER_S
 from mmlab.lab.recording import Recording
 from mmlab.lab.rehearsal import Rehearsal
-from mmlab.lab.shadow_process import Reports
+from mmlab.lab.shadow_process import NICE, Reports
 from mmlab.lab.shadow_sets import ShadowSets, play_sets
 from mmlab.lab.shadows import (
     JOURNAL,
@@ -179,7 +179,7 @@ def test_the_process_follows_and_ends_with_the_session(going):
     assert pid is not None and shadows.sets()["wide"]["alive"]
     going.write(begin_ns + 100 * NS_PER_S)
     until(lambda: set(read_shadows(going.folder).index) >= {"live", "wide", "same"} or grow_on(going))
-    assert os.getpriority(os.PRIO_PROCESS, pid) == 19
+    assert os.getpriority(os.PRIO_PROCESS, pid) == NICE
     shadows.remove("wide")
     going.end()
     until(lambda: shadows.pid is None)
