@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ class Compare(View):
         self._choice = pn.widgets.Select(
             options=self._options(), value="", margin=0, width=320, label="Other run", stylesheets=[_SELECT]
         )
-        self._choice.param.watch(lambda event: self.desk.later(partial(self._chosen, event)), "value")
+        self._choice.param.watch(self._chosen, "value")
         self._table = html()
         self._sources = {name: ColumnDataSource({"x": [], "net": []}) for name in ("this", "other")}
         plot = styled(figure(height=220, sizing_mode="stretch_width", tools="", toolbar_location=None, name="compare"))
