@@ -65,6 +65,7 @@ class Compare(View):
         self.plots.append(plot)
         self._later = Later(plot)
         self._picture = card(self._later.pane, title="Net P&amp;L", note="settle currency, after fees")
+        self._picture.css_classes = ["card", "short"]
         self._picture.visible = False
         set_html(self._table, '<p class="hush">Figures and parameters of both, and net P&amp;L over time.</p>')
         if len(self._choice.options) < 2:
