@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import panel as pn
 
 from mmlab.views.components import html
-from mmlab.views.dashboard import PERIOD_MS, Dashboard
+from mmlab.views.dashboard import Dashboard
 from mmlab.views.hub import Hub, shared
 from mmlab.views.store import Engine
 
-_SHOWN: dict[Path, tuple[Dashboard, Any]] = {}
+_SHOWN: dict[Path, Dashboard] = {}
 """The newest of each run: an older one in another cell stands still, so that a cell run again costs nothing."""
 
 
 def panel_of(run: str | Path | Engine, *, read_only: bool = False) -> pn.viewable.Viewable:
     """Every view of one run, live while it goes, with the tuning form; for a cell.
 
-    A kernel that is busy draws nothing and may run no KILL: for that there are the dashboard and ``mmlab kill``.
+    The browser asks for ticks, five a second. A busy kernel may draw nothing and run no KILL: for that there are
+    the served dashboard and ``mmlab kill``.
 
     Parameters
     ----------
@@ -41,10 +41,9 @@ def panel_of(run: str | Path | Engine, *, read_only: bool = False) -> pn.viewabl
         run_dir, hub = Path(engine.run_dir).absolute(), Hub(lambda _: engine)
     old = _SHOWN.pop(run_dir, None)
     if old is not None:
-        old[1].stop()
-        old[0].leave()
+        old.leave()
     dashboard = Dashboard(hub, run_dir=run_dir, read_only=read_only, page=False)
-    _SHOWN[run_dir] = (dashboard, pn.state.add_periodic_callback(dashboard.tick, PERIOD_MS))
+    _SHOWN[run_dir] = dashboard
     note = html(
         '<p class="hush">A busy kernel stops these pictures, and KILL here may wait for it. These never do: '
         f"<code>mmlab kill {run_dir}</code> and <code>mmlab dashboard --runs {run_dir.parent}</code>.</p>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ class Compare(View):
         self._choice = pn.widgets.Select(
             options=self._options(), value="", margin=0, width=320, label="Other run", stylesheets=[_SELECT]
         )
-        self._choice.param.watch(lambda event: self.desk.later(partial(self._chosen, event)), "value")
+        self._choice.param.watch(self._chosen, "value")
         self._table = html()
         self._sources = {name: ColumnDataSource({"x": [], "net": []}) for name in ("this", "other")}
         plot = styled(figure(height=220, sizing_mode="stretch_width", tools="", toolbar_location=None, name="compare"))
@@ -66,6 +65,7 @@ class Compare(View):
         self.plots.append(plot)
         self._later = Later(plot)
         self._picture = card(self._later.pane, title="Net P&amp;L", note="settle currency, after fees")
+        self._picture.css_classes = ["card", "short"]
         self._picture.visible = False
         set_html(self._table, '<p class="hush">Figures and parameters of both, and net P&amp;L over time.</p>')
         if len(self._choice.options) < 2:

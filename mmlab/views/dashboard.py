@@ -7,9 +7,6 @@ chosen. Views are made when they are first chosen, and kept while the run is.
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable
-from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from mmlab.lab.numbers import number
 from mmlab.telemetry.info import RUNNING
 from mmlab.views.compare import Compare
 from mmlab.views.components import Bar, Place, html, part, set_html
+from mmlab.views.figures import WINDOWS_S
 from mmlab.views.flow import Flow
 from mmlab.views.gates import Gates
 from mmlab.views.hub import Hub
@@ -77,7 +75,6 @@ class Dashboard(pn.viewable.Viewer):
         self._broken: dict[str, str] = {}
         self._desk: Desk | None = None
         self._beat, self._said = 0, 0
-        self._waiting: deque[Callable[[], object]] = deque()
         known = [one.name_ for one in VIEWS]
         self.bar = Bar(self._hear, page=page, views=[[one.name_, one.title] for one in VIEWS],
                        view=view if view in known else known[0])  # fmt: skip
@@ -91,21 +88,10 @@ class Dashboard(pn.viewable.Viewer):
         )  # fmt: skip
         self._list()
         self._choose(run)
-        self.bar.param.watch(lambda event: self._later(partial(self._choose, event.new)), "run")
-        self.bar.param.watch(lambda _: self._later(self._show), "view")
-        self.bar.param.watch(lambda event: self._later(partial(self.theme, dark=event.new)), "dark")
+        self.bar.param.watch(lambda event: self._choose(event.new), "run")
+        self.bar.param.watch(lambda _: self._show(), "view")
+        self.bar.param.watch(lambda event: self.theme(dark=event.new), "dark")
         self.tick()
-
-    def _later(self, work: Callable[[], object]) -> None:
-        """Work that changes the page.
-
-        In a cell handlers run on a thread of their own, beside the kernel's, where ticks run; messages of two threads
-        to the browser would mix. So there everything waits for the tick, except what steers the engine.
-        """
-        if self.bar.page:
-            work()
-        else:
-            self._waiting.append(work)
 
     # --- what is shown -----------------------------------------------------------------------------------------------
 
@@ -143,7 +129,6 @@ class Dashboard(pn.viewable.Viewer):
             self.hub,
             self.jobs,
             self.say,
-            self._later,
             folder=self.folder,
             read_only=self.read_only,
             dark=self.bar.dark,
@@ -211,8 +196,6 @@ class Dashboard(pn.viewable.Viewer):
     def tick(self) -> None:
         """Bring up to date what is shown."""
         with pn.io.hold():
-            while self._waiting:
-                self._waiting.popleft()()
             self.jobs.collect()
             self._beat += 1
             if self._beat % 10 == 0:
@@ -270,14 +253,24 @@ class Dashboard(pn.viewable.Viewer):
 
     def _hear(self, message: dict[str, Any]) -> None:
         store, what = self.store, message.get("what")
+        if what == "here":
+            self._anew()
+        elif what == "tick":
+            self.tick()
         if self.read_only or store is None or what not in ("kill", "rearm"):
             return
         if what == "kill":
-            self._later(partial(self.say, "Killing…", "warn"))
+            self.say("Killing…", "warn")
             self.jobs.start("kill", lambda: store.engine().kill("dashboard"), self._killed)
         else:
-            self._later(partial(self.say, "Re-arming…", "warn"))
+            self.say("Re-arming…", "warn")
             self.jobs.start("rearm", lambda: store.engine().rearm(), self._rearmed)
+
+    def _anew(self) -> None:
+        """The cell shows the page now, maybe once more: figures begin with all they hold."""
+        for view in self._views.values():
+            if view.times is not None:
+                view.times.window(WINDOWS_S[view.desk.window])
 
     def _killed(self, _: Any, error: Exception | None) -> None:
         if error is None:

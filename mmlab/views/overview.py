@@ -88,7 +88,7 @@ class Overview(View):
         rows = m.since(max(0, m.total - 8000))
         net = float(net_quote(rows, inverse=store.inverse)[-1]) if not store.inverse else m.last("net_pnl")
         million = float(self._million(rows, rows["t"].size - 1)[-1])
-        uptime = " / ".join(f"{100 * min(1.0, m.last(f'quoting_{side}')):.0f} %" for side in ("bid", "ask"))
+        uptime = " / ".join(f"{100 * min(1.0, m.last(f'quoting_{side}')):.0f}" for side in ("bid", "ask"))
         return tiles(
             [
                 ("Net P&L", money(net), "settle currency" if store.inverse else "after fees", tone_of(net)),
@@ -97,7 +97,7 @@ class Overview(View):
                 ("Fills", number(store.fills.total), f"volume {number(round(m.last('volume')))}", ""),
                 ("Markout bid, 1 s", bps(m.last("markout_bid_bps")), f"bps, {m.last('n_bid'):.0f} hits", "bid"),
                 ("Markout ask, 1 s", bps(m.last("markout_ask_bps")), f"bps, {m.last('n_ask'):.0f} hits", "ask"),
-                ("Quoting", uptime, "bid / ask, last second", ""),
+                ("Quoting", uptime, "% bid / ask, last second", ""),
                 ("Trips", number(store.triggers.kills), f"kill switches; {store.triggers.total} triggers", ""),
             ]
         )  # fmt: skip

@@ -7,7 +7,6 @@ force at the first of them: if somebody else applies meanwhile, the engine refus
 from __future__ import annotations
 
 import threading
-from functools import partial
 from html import escape
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -48,7 +47,7 @@ class Tune(View):
         self._auto = self._again = False
         self._version: object = None
         self._looked = -np.inf
-        self.form = Form(lambda message: self.desk.later(partial(self._hear, message)), groups=fields.groups())
+        self.form = Form(self._hear, groups=fields.groups())
         self._story, self._verdict = html(), html()
         self._curves = {name: ColumnDataSource({"x": [], "net": []}) for name in ("now", "then")}
         plot = time_figure(DataRange1d(), 190, "what_if")

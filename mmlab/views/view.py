@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,6 @@ class Desk:
     jobs: Jobs
     say: Callable[[str, str], object]
     """Text and tone, for the line of messages."""
-    later: Callable[[Callable[[], object]], object]
-    """Does work on the session's own thread: at once on a page, at the next tick in a cell."""
     folder: Path | None = None
     """Where the other runs are."""
     read_only: bool = False
@@ -110,7 +107,7 @@ class View(pn.viewable.Viewer):
                     self.times.window(figures.WINDOWS_S[event.new])
                     self.windowed()
 
-        choose.param.watch(lambda event: self.desk.later(partial(change, event)), "value")
+        choose.param.watch(change, "value")
         return pn.Row(
             html('<p class="hush desk">Session time, UTC. Drag to zoom, double-click for all.</p>'), choose,
             sizing_mode="stretch_width", margin=0, css_classes=["wide"], stylesheets=[":host(.wide){grid-column:1/-1}"],

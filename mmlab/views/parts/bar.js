@@ -160,5 +160,14 @@ export function render({ model, el }) {
   model.on("pulse", () => { beat = performance.now(); tick(); });
   model.on("remove", () => clearInterval(timer));
   fill(); tabs(); show(); say(); paint(); tick();
+  if (!model.page) {  // a cell asks for its ticks, so that all that changes it comes from one thread of the kernel
+    model.send_msg({ what: "here" });
+    let asked = 0;
+    const ask = setInterval(() => {
+      const now = performance.now();
+      if (beat > asked || now - asked > 2000) { asked = now; model.send_msg({ what: "tick" }); }
+    }, 200);
+    model.on("remove", () => clearInterval(ask));
+  }
   return bar;
 }
