@@ -13,7 +13,7 @@ from bokeh.document import Document
 from bokeh.embed import file_html
 from bokeh.layouts import column
 from bokeh.models import Column, Legend, UIElement
-from bokeh.resources import INLINE
+from bokeh.resources import Resources
 
 from mmlab.errors import SessionError
 from mmlab.lab.figure_style import INK, MUTED
@@ -115,11 +115,18 @@ def report_html(run: Any, *, sensitivity: bool = True) -> str:
             document.add_root(plot)
     return file_html(
         document,
-        INLINE,
+        Alone("inline"),
         title=variables["heading"],
         template=(template / "report.html").read_text(encoding="utf-8"),
         template_variables=variables,
     )
+
+
+class Alone(Resources):
+    """Bokeh's own scripts and nobody else's: once imported, panel hangs scripts of the network on every page."""
+
+    def _collect_external_resources(self, _: str) -> list[str]:
+        return []
 
 
 def variants(run: Any, *, wanted: bool) -> tuple[pd.DataFrame | None, str]:
