@@ -122,8 +122,12 @@ def report_html(run: Any, *, sensitivity: bool = True) -> str:
     )
 
 
-class Alone(Resources):
+class Alone(Resources):  # type: ignore[misc]  # bokeh's stubs are left out
     """Bokeh's own scripts and nobody else's: once imported, panel hangs scripts of the network on every page."""
+
+    def clone(self, *, components: list[str] | None = None) -> Alone:
+        """The same with other components, as bokeh asks for."""
+        return Alone("inline", components=components)
 
     def _collect_external_resources(self, _: str) -> list[str]:
         return []
