@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from mmlab.lab.addresses import running
+from mmlab.lab.client import Client
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
 OFFLINE = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
@@ -89,6 +92,7 @@ def test_notebook_runs_in_jupyterlab(browser, lab, artefacts, name):
         cells = page.evaluate(OUTPUTS)
         if all(count for count, _ in cells) and page.evaluate(IDLE) == "idle":
             break
+    tuned = name.startswith("04") and tune(page, artefacts)
     errors = [o for _, outputs in cells for o in outputs if o["output_type"] == "error"]
     page.screenshot(path=artefacts / f"jupyterlab-{Path(name).stem}.png")
     page.close()
@@ -96,3 +100,27 @@ def test_notebook_runs_in_jupyterlab(browser, lab, artefacts, name):
     assert all(count for count, _ in cells), "not every cell ran within three minutes"
     assert any("text/html" in o.get("data", {}) for _, outputs in cells for o in outputs), "nothing was drawn"
     assert [url for url in outside if url.startswith("http")] == []
+    if name.startswith("04"):
+        assert tuned, "the engine's parameters did not change"
+
+
+def tune(page, artefacts) -> bool:
+    """Move a slider of the session's widgets and press Apply; whether the engine's parameters changed."""
+    client = Client(running()[-1])
+    before = client.params()
+    slider = page.locator(".jupyter-widgets.widget-slider .noUi-handle").first
+    slider.scroll_into_view_if_needed()
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    apply = page.locator("button.jupyter-button", has_text="Apply 1").first
+    apply.scroll_into_view_if_needed()
+    page.screenshot(path=artefacts / "jupyterlab-widgets.png")
+    apply.click()
+    for _ in range(100):
+        page.wait_for_timeout(100)
+        after = client.params()
+        if after["version"] > before["version"]:
+            break
+    client.stop("the test has seen enough")
+    change = after["history"][-1]
+    return change["source"] == "widgets" and change["old"] != change["new"] and after["config"] != before["config"]
