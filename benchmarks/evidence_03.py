@@ -164,6 +164,10 @@ def latency() -> Iterator[Line]:
     total = slow["stages_us"]["total"]
     ok = total["p50"] < 300 and total["p99"] < 2000
     yield "market event -> sender at 200/s: p50 < 300 us, p99 < 2 ms", ok, json.dumps(slow)
+    thread = run_script("latency.py", "--rates", "200", "--signer", "thread")[0]
+    total = thread["stages_us"]["total"]
+    ok = total["p50"] < 300 and total["p99"] < 2000
+    yield "the same with the signer in its own thread", ok, json.dumps(thread)
     share = slow["cpu_share"] - slow["venue_share"]
     figures = f"{share:.1%}; with the paper venue's market feed {slow['cpu_share']:.1%}"
     yield "under 10 % of a core at 200/s", share < 0.10, figures

@@ -31,16 +31,16 @@ def busy() -> Iterator[Line]:
         good = row["total_p99"] <= limit and max(row["total_max"], row["lag_max"]) <= STALL_MS
         yield (
             f"a cell that keeps the kernel busy ({load})", good,
-            f"rows -> sender p99 {row['total_p99']:.2f} ms (limit {limit:.2f}: idle p99 {idle['total_p99']:.2f}),"
-            f" longest {row['total_max']:.1f} ms, loop late by at most {row['lag_max']:.1f} ms; n = {row['total_n']:.0f},"
-            " medians of 5",
+            (f"rows -> sender p99 {row['total_p99']:.2f} ms (limit {limit:.2f}: idle p99 {idle['total_p99']:.2f}),"
+             f" longest {row['total_max']:.1f} ms, loop late by at most {row['lag_max']:.1f} ms;"
+             f" n = {row['total_n']:.0f}, medians of 5"),
         )  # fmt: skip
     killed = result["killed"]
     good = killed["empty_after_s"] <= killed["grace_s"] + 2 and killed["quoted_on_s"] >= killed["grace_s"] - 1
     yield (
         "kernel killed with SIGKILL while quoting (a new one had attached before)", good,
-        f"quoted on for {killed['quoted_on_s']} s, nothing rests after {killed['empty_after_s']} s"
-        f" (grace {killed['grace_s']} s)",
+        (f"quoted on for {killed['quoted_on_s']} s, nothing rests after {killed['empty_after_s']} s"
+         f" (grace {killed['grace_s']} s)"),
     )  # fmt: skip
 
 

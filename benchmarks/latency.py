@@ -1,14 +1,15 @@
 """Latency and load of the engine, on this machine.
 
     python benchmarks/latency.py                        # the sample, 200 and 5,000 market messages a second
-    python benchmarks/latency.py --feed X.parquet --seconds 60
+    python benchmarks/latency.py --feed X.parquet --seconds 60 --signer thread
 
 Each run trades a feed on the paper venue in real time, at the speed that gives so many venue messages a second, with a
-signer that does nothing, in its own thread. Stages, in real time:
+signer that does nothing: called on the event loop, as every signer is that says it is `quick`, or with
+``--signer thread`` in a thread of its own, as every other one. Stages, in real time:
 
     decide   rows of a market message in hand -> decision made
     order    a decision -> the order manager's commands
-    sign     rows in hand -> payload back from the signer's thread
+    sign     rows in hand -> payload back from the signer
     total    rows in hand -> payload handed to the sender
 
 ``lag`` is how far the engine is behind the market at the end, ``queue_end`` what waits in its mailbox then. CPU time is
@@ -33,7 +34,7 @@ from mmlab.engine.engine import Engine
 from mmlab.engine.setup import Setup
 from mmlab.lab.demo import sample_feed
 from mmlab.lab.warm_up import calibrate, warm_up
-from mmlab.venues.paper import PaperVenue
+from mmlab.venues.paper import PaperSigner, PaperVenue, SlowSigner
 
 NS_PER_S = 1_000_000_000
 
@@ -88,14 +89,16 @@ async def listen(feed: mmlab.Feed, config: mmlab.Config, speed: float, seconds: 
     return share
 
 
-async def trade(feed: mmlab.Feed, config: mmlab.Config, rate: float, seconds: float, warm_s: float) -> dict[str, Any]:
+async def trade(
+    feed: mmlab.Feed, config: mmlab.Config, rate: float, seconds: float, warm_s: float, signer: PaperSigner
+) -> dict[str, Any]:
     """Trade `seconds` of real time at `rate` messages a second, after `warm_s` that are not counted."""
     fit = warm_up(calibrate(feed, config, feed.instrument))
     span_s = (int(feed.events["local_ns"][-1]) - int(feed.events["local_ns"][0])) / NS_PER_S
     speed = rate / (messages(feed.events) / span_s)
     rows = {"n": 0}
     setup = Setup(config, feed.instrument, fit, lambda *_: rows.__setitem__("n", rows["n"] + 1), Quiet())
-    engine = Engine(PaperVenue(feed, setup.params(), speed=speed, loop=True), setup)
+    engine = Engine(PaperVenue(feed, setup.params(), speed=speed, loop=True, signer=signer), setup)
     task = asyncio.create_task(engine.run())
     await asyncio.sleep(warm_s)
     engine.stopwatch.reset()
@@ -107,6 +110,7 @@ async def trade(feed: mmlab.Feed, config: mmlab.Config, rate: float, seconds: fl
     wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
     result = {
         "wanted_per_s": rate,
+        "signer": "called on the loop" if signer.quick else "in its own thread",
         "speed": round(speed, 2),
         "batches_per_s": round((engine.market_batches - start[2]) / wall, 1),
         "payloads_per_s": round((engine.courier.messages - start[3]) / wall, 1),
@@ -132,13 +136,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--warm", type=float, default=3.0, help="seconds before, not counted")
     parser.add_argument("--rungs", type=int, default=1)
+    parser.add_argument("--signer", choices=("quick", "thread"), default="quick", help="where the no-op signer works")
     args = parser.parse_args()
     feed = mmlab.load_feed(args.feed) if args.feed else sample_feed()
     changes = {"strategy.warmup_s": 10.0, "strategy.warmup_min_trades": 0, "strategy.rungs": args.rungs}
     config = mmlab.Config().with_(**changes)
+    signer = SlowSigner(0.0) if args.signer == "thread" else PaperSigner()
     out = []
     for rate in args.rates:
-        row = asyncio.run(trade(feed, config, rate, args.seconds, args.warm))
+        row = asyncio.run(trade(feed, config, rate, args.seconds, args.warm, signer))
         row["venue_share"] = round(asyncio.run(listen(feed, config, row["speed"], args.seconds / 2)), 4)
         out.append({**row, "cold": round(coldness(), 1)})
     print(json.dumps(out))

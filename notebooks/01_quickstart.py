@@ -154,3 +154,10 @@ run.report(folder / "report.html")
 
 # %%
 run.sensitivity[["net_pnl", "change", "fills", "flips"]]
+
+# %% [markdown]
+# In a batch (`mmlab batch notebooks/01_quickstart.ipynb --grid config/batch_grid.toml --out DIR`) these figures make
+# a row of its table:
+
+# %%
+mmlab.record(run.summary[["net_pnl", "pnl_per_million", "fills", "markout_bid_bps", "markout_ask_bps"]])

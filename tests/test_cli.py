@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,8 @@ from mmlab.cli.command import assignment, busy, progress_bar
 from mmlab.errors import FeedError, SafetyError
 from mmlab.lab.doctor import Check, _holds, _parse
 from mmlab.lab.doctor import doctor as checks_of
+from mmlab.lab.study.batch import check_parameters
+from mmlab.lab.study.grid import combinations, load_grid
 from tests.feeds.binance import TICK, Exchange, Writer
 from tests.lab.fabricated import make_feed, make_run
 
@@ -364,3 +367,27 @@ def test_ranges_of_requirements():
         True, True, False, True,
     ]  # fmt: skip
     assert Check("x", "ok", "y").advice == ""
+
+
+def test_sweep_and_batch_leave_their_tables(feed_file, tmp_path, capsys):
+    grid, out = tmp_path / "grid.toml", tmp_path / "study"
+    grid.write_text("seed = [1, 2]\nladder.hysteresis = [0.02, 0.05]\n")
+    command = ["sweep", feed_file, "--grid", grid, "--out", out, "--folds", 3, "--set", "strategy.warmup_s=20"]
+    command += ["--workers", 1, "--queue", "power", "--latency-ms", 3]
+    assert cli.main([str(word) for word in command]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert "4 points" in shown.out and "4 configurations were tried" in shown.out
+    assert str(out / "results.parquet") in shown.out
+    assert (out / "results.csv").read_text().startswith("seed,ladder.hysteresis,net_pnl,")
+    grid.write_text("seed = [1]\nladder.hysteresi = [0.02]\n")
+    assert cli.main([str(word) for word in command]) == 2
+    assert is_one_clear_line(shown := capsys.readouterr().err) and "did you mean ladder.hysteresis" in shown
+    assert cli.main(["batch", str(tmp_path / "none.ipynb"), "--grid", str(grid), "--out", str(out)]) == 2
+    assert "there is no such notebook" in capsys.readouterr().err
+
+
+def test_the_grids_that_help_names_are_grids():
+    root = Path(__file__).parents[1]
+    assert len(combinations(load_grid(root / "config" / "sweep_grid.toml"))) == 18
+    check_parameters(root / "notebooks" / "01_quickstart.ipynb", list(load_grid(root / "config" / "batch_grid.toml")))

@@ -1,6 +1,6 @@
 """What goes out and what comes back: signatures, payloads, replies, questions. It decides nothing.
 
-A transaction is signed in the signer's thread and kept until the order manager says `Send`; then it waits in the outbox
+A transaction is signed by the signer's worker and kept until the order manager says `Send`; then it waits in the outbox
 for the sender. Signing and sending never wait for one another.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from mmlab.engine.inbound import Inbound
-from mmlab.engine.mailbox import Mailbox
+from mmlab.engine.mailbox import Mailbox, Stage
 from mmlab.engine.setup import Log
 from mmlab.engine.signing import SignerWorker
 from mmlab.engine.stopwatch import Stopwatch
@@ -49,15 +49,18 @@ class Courier:
         Takes each event.
     barred : callable
         ``barred() -> str``: why nothing that may open risk is to leave now; "" if it may.
+    answer : callable
+        Called when reports have come from the signer's thread, to have them acted on at once.
     """
 
     def __init__(
         self, venue: Venue, inbound: Inbound, now: Callable[[], int], report: Callable[[e.AnyEvent], object],
-        barred: Callable[[], str], log: Log,
+        barred: Callable[[], str], log: Log, answer: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
         self.venue, self.stopwatch = venue, Stopwatch()
         self.outbox: Mailbox[tuple[int, Payload]] = Mailbox("outbox", OUTBOX)
-        self.signer = SignerWorker(venue.signer, self._signed)
+        self.sender = Stage(self.outbox, self._send_all)
+        self.signer = SignerWorker(venue.signer, self._signed, answer)
         self.sent: Counter[str] = Counter()
         self.messages = 0
         self.stamp_ns = 0
@@ -106,13 +109,17 @@ class Courier:
             return
         self.messages += 1
         self.sent[payload.transaction.kind.name.lower()] += 1
-        self.outbox.put((send.tx_id, payload))
+        self.outbox.lay((send.tx_id, payload))
 
-    async def send_loop(self) -> None:
-        """The sender."""
-        while True:
-            for tx_id, payload in await self.outbox.take():
-                self._hand_over(tx_id, payload)
+    def flush(self) -> None:
+        """Have the sender take what waits, in this turn of the loop."""
+        if len(self.outbox):
+            self.sender.now()
+
+    def _send_all(self, waiting: list[tuple[int, Payload]]) -> None:
+        """The sender's work."""
+        for tx_id, payload in waiting:
+            self._hand_over(tx_id, payload)
 
     def _hand_over(self, tx_id: int, payload: Payload) -> None:
         """The last gate before the venue."""

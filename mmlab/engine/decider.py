@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import numba
 import numpy as np
-from numba.core.types import WrapperAddressProtocol
 
 from mmlab.events import DECISION, EVENT, FILL, INPUT, MAX_RUNGS, METRIC, TARGET, InputKind
 from mmlab.kernels.decide import (
@@ -25,10 +24,10 @@ from mmlab.kernels.decide import (
     slippage_ticks,
     trip_manual,
 )
-from mmlab.kernels.live import decide_now, hear_rows, row_fault
-from mmlab.kernels.live_book import LIVE_BOOK, needs_recentring, new_book, recentred
+from mmlab.kernels.live import decide_at, decide_now, hear_rows, row_fault, rows_fault
+from mmlab.kernels.live_book import LIVE_BOOK, new_book, recentred
 from mmlab.kernels.policy import INTERPRETED, one_row, records
-from mmlab.kernels.quoter import QUOTER_T, SIGNATURE, no_quotes
+from mmlab.kernels.quoter import SIGNATURE, no_quotes
 from mmlab.kernels.state import STATE
 from mmlab.orders.events import Quote
 from mmlab.params import PARAMS
@@ -68,32 +67,37 @@ class Decider:
         self.params[:] = params
         self.book, self.levels = new_book(mid_ticks)
         self.decides, self.last_ns = 0, 0
-        self._record, self._quoter = record, quoter or no_quoter()
+        self._record, self._user = record, quoter or no_quoter()
+        self._quoter: Any = self._user.function if INTERPRETED else self._user.address
         self._kernels = load_kernels()
-        self._targets = records(np.zeros(MOST_TARGETS, TARGET))
+        self._targets = records(np.zeros(2 * MOST_TARGETS, TARGET))
         self._input, self._heard, self._decision = np.zeros(1, INPUT), np.zeros(HEARD, INPUT), one_row(DECISION)
+        self._decision["targets"] = -1
+        self._heard_ns = self._heard["local_ns"]
         self._deciding = np.zeros(1, INPUT)
         self._deciding["kind"] = InputKind.DECIDE
         self._deciding_ns = self._deciding["local_ns"]
         state = self.state  # views into it, since taking a record apart costs more than a decision
         self._dirty, self._deadline_ns, self._gates = state["dirty"], state["deadline_ns"], state["gates"]["n"]
         self._reasons = state["side"]["reasons"][0]
-        self._outcome = b""  # of the decision written last
+        self._step_ns = self.params["execution"]["step_ns"]
+        self._best = numbers(self.book)
         self._quotes: tuple[Quote, ...] = ()
-        self._n_targets = 0
 
     # --- Inputs ------------------------------------------------------------------------------------------------------
 
     def hear(self, rows: Array) -> int:
         """Take market rows: whole venue messages, in the order received. Returns how many changed the best quotes."""
-        inputs = self._heard[: rows.size] if rows.size <= HEARD else np.zeros(rows.size, INPUT)
-        changes = self._kernels.hear(self.params, self.state, self.book, self.levels, rows, inputs)
+        n = rows.size
+        inputs = self._heard[:n] if n <= HEARD else np.zeros(n, INPUT)
+        heard: int = self._kernels.hear(self.params, self.state, self.book, self.levels, rows, inputs)
         self._record("inputs", inputs)
-        last_ns = int(rows["local_ns"][-1])
-        self.last_ns = max(last_ns, self.last_ns)
-        if changes and needs_recentring(self.book):
+        last_ns = self._heard_ns.item(n - 1) if n <= HEARD else int(inputs["local_ns"][-1])
+        self.last_ns = max(self.last_ns, last_ns)
+        if heard & 1:
             self.book, self.levels = recentred(self.book, self.levels)
-        return int(changes)
+            self._best = numbers(self.book)
+        return heard >> 1
 
     def fill(self, fill: Array) -> None:
         """Take a fill of ours (one `FILL` row)."""
@@ -140,7 +144,7 @@ class Decider:
 
     def due(self, t_ns: int) -> bool:
         """Whether something changed, or a deadline of the kernel is over."""
-        return bool(self._dirty[0] or self._deadline_ns[0] <= t_ns)
+        return bool(self._dirty.item() or self._deadline_ns.item() <= t_ns)
 
     def next_deadline(self) -> int:
         """When to decide even if nothing happens, ns."""
@@ -156,18 +160,15 @@ class Decider:
         self._deciding_ns[0] = t_ns
         self._record("inputs", self._deciding)
         targets, row = self._targets, self._decision
-        n = self._kernels.decide(self.params, self.state, self.book, self.levels, t_ns, targets, row, self._quoter)
+        told = self._kernels.decide(self.params, self.state, self.book, self.levels, t_ns, targets, row, self._quoter)
         self.decides += 1
-        outcome = targets[:n].tobytes() + self._reasons.tobytes()
-        if outcome != self._outcome:
-            self._outcome = outcome
+        if told & 1:
+            targets = targets[: told >> 1]
             self._quotes = tuple(
-                Quote(side, rung, price, lots, flags) for side, rung, flags, price, lots in targets[:n].tolist()
+                [Quote(s, rung, price, lots, flags) for s, rung, flags, price, lots in targets.tolist()]
             )
-            row["first_target"], row["targets"] = self._n_targets, n
-            self._n_targets += n
-            self._record("decisions", row, targets[:n])
-        if self._gates[0]:
+            self._record("decisions", row, targets)
+        if self._gates.item():
             self._drain_gates()
         return self._quotes
 
@@ -189,31 +190,47 @@ class Decider:
         return int(self._kernels.slippage(self.params, self.state))
 
     @property
+    def step_ns(self) -> int:
+        """`strategy.step_ms`."""
+        return int(self._step_ns.item())
+
+    @property
+    def best(self) -> list[int]:
+        """Best quotes as of the last message that changed them, in the order of `LIVE_BOOK`: seven numbers."""
+        quotes: list[int] = self._best.tolist()
+        return quotes
+
+    @property
     def reasons(self) -> tuple[int, int]:
         """`Reason` bits of the last decision, bid and ask."""
-        return int(self._reasons[0]), int(self._reasons[1])
+        bid, ask = self._reasons.tolist()
+        return bid, ask
 
 
-class QuoterAddress(WrapperAddressProtocol):
-    """A compiled quoting function as an argument that crosses at once: Numba looks a dispatcher up at every call."""
+def numbers(book: Array) -> Array:
+    """A view on the best quotes of a `LIVE_BOOK` row: taking a record apart costs more than a decision."""
+    return np.asarray(book).view(np.int64)[:7]
 
-    _numba_type_ = QUOTER_T
+
+class QuoterAddress:
+    """A quoting function, compiled, and where it stands.
+
+    Parameters
+    ----------
+    function : callable
+        ``f(market, metrics, position_lots, params, out) -> n``.
+    """
 
     def __init__(self, function: Callable[..., int]) -> None:
-        self._function: Any = numba.cfunc(SIGNATURE)(function)
-
-    def __wrapper_address__(self) -> int:
-        return int(self._function.address)
-
-    def signature(self) -> Any:
-        """Of the function."""
-        return SIGNATURE
+        self.function = function
+        self._kept: list[Any] = [] if INTERPRETED else [numba.cfunc(SIGNATURE)(function)]
+        self.address = int(self._kept[0].address) if self._kept else 0
 
 
 @cache
-def no_quoter() -> Any:
+def no_quoter() -> QuoterAddress:
     """The quoting function of a built-in model, which is never asked."""
-    return no_quotes if INTERPRETED else QuoterAddress(no_quotes)
+    return QuoterAddress(no_quotes)
 
 
 def _kernels() -> dict[str, Any]:
@@ -226,7 +243,7 @@ def _kernels() -> dict[str, Any]:
     levels, i8, none = numba.types.Array(numba.int64, 2, "C"), numba.int64, numba.void
     return {
         "hear": (hear_rows, i8(p, s, book, levels, event, inputs)),
-        "decide": (decide_now, i8(p, s, book, levels, i8, target, decision, QUOTER_T)),
+        "decide": (decide_now if INTERPRETED else decide_at, i8(p, s, book, levels, i8, target, decision, i8)),
         "fill": (on_fill, none(p, s, fill)),
         "orders": (on_orders, none(p, s, i8, i8, i8, i8, i8, i8)),
         "second": (metrics_row, none(p, s, i8, metric)),
@@ -234,6 +251,7 @@ def _kernels() -> dict[str, Any]:
         "rearm": (rearm, i8(p, s, i8)),
         "slippage": (slippage_ticks, i8(p, s)),
         "fault": (row_fault, i8(event, i8, i8, i8)),
+        "faults": (rows_fault, i8(event, numba.types.Array(i8, 1, "C"), i8)),
     }
 
 

@@ -1,7 +1,7 @@
 """The order manager as the engine holds it: events in, its commands carried to signer, sender, venue, kernel and files.
 
 Everything that can happen to an order passes here, one thing after the other. The desk writes down every transition and
-fill; it decides nothing.
+fill; it decides nothing. Transitions are written by `write`, which the engine calls once orders are on their way.
 """
 
 from __future__ import annotations
@@ -56,11 +56,12 @@ class Desk:
         self._instrument = instrument
         self._mids: deque[tuple[int, float]] = deque(maxlen=MIDS)
         self._mid = math.nan  # the last that was one
+        self._transitions: list[Moved] = []
         self._hits = 0
         self._hit: dict[int, tuple[int, int]] = {}
         self._carry: dict[type, Callable[[Any], None]] = {
             Sign: outlets.sign, Send: outlets.send, Query: outlets.query, Trip: outlets.trip, Halted: outlets.halted,
-            Moved: self._moved, Filled: self._filled, Anomaly: outlets.anomaly,
+            Moved: self._transitions.append, Filled: self._filled, Anomaly: outlets.anomaly,
         }  # fmt: skip
 
     def handle(self, event: AnyEvent) -> None:
@@ -81,6 +82,12 @@ class Desk:
         return not math.isnan(self._mid)
 
     # --- Commands ----------------------------------------------------------------------------------------------------
+
+    def write(self) -> None:
+        """Write down what moved since the last call."""
+        for moved in self._transitions:
+            self._moved(moved)
+        self._transitions.clear()
 
     def _moved(self, moved: Moved) -> None:
         self.moved = True

@@ -6,8 +6,11 @@
                                                                      └─► [outbox] ─► send ─► venue.send
 
 Market rows wait for room; decisions are conflated to the newest; what concerns our orders is never dropped, and a
-mailbox of it that overflows trips a kill switch. A task that reads from outside is started again when it fails; when
-one of the inner tasks fails the session goes safe: nothing more is placed, everything is cancelled, the session ends.
+mailbox of it that overflows trips a kill switch. Rows that come alone are decided on, ordered for and sent in the very
+turn of the event loop that brought them; those of a burst wait for the next turn and are decided on together.
+
+A task that reads from outside is started again when it fails; when one of the inner tasks fails the session goes safe:
+nothing more is placed, everything is cancelled, the session ends.
 """
 
 from __future__ import annotations
@@ -29,13 +32,13 @@ from mmlab.engine.desk import Desk, Outlets
 from mmlab.engine.emergency import Emergency
 from mmlab.engine.flatten import PAUSE_NS, flatten_slice
 from mmlab.engine.inbound import Inbound
-from mmlab.engine.mailbox import Mailbox
+from mmlab.engine.mailbox import Mailbox, Stage
 from mmlab.engine.participation import Trading
 from mmlab.engine.setup import Setup
 from mmlab.engine.steering import Steering
 from mmlab.engine.supervisor import Alarm, Supervisor, text_of
 from mmlab.engine.uptime import Uptime
-from mmlab.events import NEVER_NS, NS_PER_S, Switch
+from mmlab.events import ASK, BID, NEVER_NS, NS_PER_S, Switch
 from mmlab.exchange import Linked, Status, Unlinked
 from mmlab.orders import OrderManager, OrderSettings
 from mmlab.orders import events as e
@@ -50,6 +53,8 @@ STOP_S = 30.0
 """How long a stop waits for the book to be proven empty, beyond the venue's `flight_ns`, in the session's time."""
 FLATTEN_S = 30.0
 LOOK_NS = 10_000_000
+BURST_S = 0.001
+"""Market rows that come so soon after the last wait for the next turn of the event loop."""
 SWITCH_S = 0.00005
 """While a session runs the signer's thread need not wait longer for its turn (Python's default is 5 ms)."""
 News = tuple[int, Array | None, Callable[[], object] | None]
@@ -79,7 +84,10 @@ class Engine:
         self.steering = Steering(setup, self.decider, self.now, self._report, self._do)
         self.participation = self.steering.state
         self.inbound = Inbound(self._bad_input)
-        self.courier = Courier(venue, self.inbound, self.now, self._report, self.steering.barred, self.log)
+        self.deciding, self.ordering = Stage(self.news, self._decide_on), Stage(self.reports, self._order)
+        self.courier = Courier(
+            venue, self.inbound, self.now, self._report, self.steering.barred, self.log, self.ordering.now
+        )
         self.manager = OrderManager(self._settings(params), self._last_ns)
         outlets = Outlets(
             self.courier.sign, self.courier.send, self._ask, self.steering.tripped, self.steering.halted, self._filled,
@@ -99,11 +107,15 @@ class Engine:
         self._adopts = False  # there are others, and no price yet to value them at
         self._told: tuple[Any, ...] = ()  # what the kernel knows of our orders
         self._slice_ns = self._grid_ns = 0
+        self._loop_s, self._decided_s = asyncio.get_running_loop().time, -1.0
+        self._put_off = False
+        self._seen: list[tuple[int, tuple[int, int], bool]] = []  # best quotes that `uptime` is yet to hear of
         self._anomalies: set[str] = set()
 
     def now(self) -> int:
         """The session's time, ns; never falls."""
-        self._last_ns = max(self._last_ns, self.clock.now_ns())
+        now_ns = self.clock.now_ns()
+        self._last_ns = max(self._last_ns, now_ns)
         return self._last_ns
 
     def market_age_s(self) -> float:
@@ -135,8 +147,8 @@ class Engine:
         Orders are cancelled, and proven to be gone, before it returns.
         """
         self.log.info("engine_started", ts_ns=self.now(), venue=self.venue.name)
-        for name, loop in (("decide", self._decide_loop), ("order", self._order_loop),
-                           ("send", self.courier.send_loop)):  # fmt: skip
+        for name, loop in (("decide", self.deciding.loop), ("order", self.ordering.loop),
+                           ("send", self.courier.sender.loop)):  # fmt: skip
             self.supervisor.start(name, loop, restart=False)
         for name, loop in (("market", self._market_loop), ("account", self._account_loop),
                            ("watch", self._watch_loop)):  # fmt: skip
@@ -174,6 +186,7 @@ class Engine:
         for _, _, do in self.news.take_now():  # the kernel hears of the last fills
             if do is not None:
                 do()
+        self.desk.write()
         self._write_metrics()  # how it ended
         for alarm in (self._decide_alarm, self._order_alarm):
             alarm.set(None)
@@ -208,56 +221,64 @@ class Engine:
                 self.steering.status(trading=rows.trading, reason=rows.reason)
             elif rows is not None:
                 await self.news.room()
-                self.news.put((stamp, rows, None))
+                self.news.lay((stamp, rows, None))
+                self._decide_soon()
         self.stop("end of feed")
 
-    async def _decide_loop(self) -> None:
-        while True:
-            news = await self.news.take()
-            stamp = news[0][0] if news else perf_counter_ns()
-            for _, rows, do in news:
-                if rows is not None:
-                    self._hear(rows)
-                elif do is not None:
-                    do()
-            self._decide(stamp)
+    def _decide_soon(self) -> None:
+        """At once, unless rows come in a burst: then on all of them together."""
+        before_s, self._decided_s = self._decided_s, self._loop_s()
+        if self._decided_s - before_s >= BURST_S:
+            self.deciding.now()
+        else:
+            self.news.poke()
+
+    def _decide_on(self, news: list[News]) -> None:
+        stamp = news[0][0] if news else perf_counter_ns()
+        for _, rows, do in news:
+            if rows is not None:
+                self._hear(rows)
+            elif do is not None:
+                do()
+        self._decide(stamp)
 
     def _hear(self, rows: Array) -> None:
         self.market_batches += 1
         if not self.decider.hear(rows):
             return
-        b = self.decider.book[0]
-        valid, now_ns, bid, ask = bool(b["valid"]), self.now(), int(b["bid_ticks"]), int(b["ask_ticks"])
-        self.desk.mid(int(b["exch_ns"]), 0.5 * (bid + ask) * self.setup.instrument.tick_size if valid else np.nan)
+        exch_ns, _, bid, ask, _, _, usable = self.decider.best
+        valid, now_ns = usable != 0, self.now()
+        self.desk.mid(exch_ns, 0.5 * (bid + ask) * self.setup.instrument.tick_size if valid else np.nan)
         self.participation.book(valid=valid, now_ns=now_ns)
-        self.uptime.book(now_ns, (bid, ask), valid=valid)
+        self._seen.append((now_ns, (bid, ask), valid))
         self._top = e.Top(now_ns, bid, ask, valid)
-        self.reports.poke()
 
     def _decide(self, stamp: int) -> None:
         now_ns = self.now()
         if self.decider.due(now_ns) and self._on_grid(now_ns):
             quotes = self.decider.decide(now_ns)
-            outcome = (quotes, self.participation.trading, self.flattening)
-            if any(a is not b for a, b in zip(outcome, self._outcome, strict=True)):
-                self._outcome = outcome
+            trading, flattening = self.participation.trading, self.flattening
+            before, was, flattened = self._outcome
+            if quotes is not before or trading is not was or flattening is not flattened:
+                self._outcome = (quotes, trading, flattening)
                 self._decided(quotes, now_ns, stamp)
             self.stopwatch.add("decide", perf_counter_ns() - stamp)
             if not self.participation.calm:
                 self.steering.step()
         if self.flattening:
             self._flatten_on(now_ns)
+        if self._top is not None or self._targets is not None:
+            self.ordering.now()
         wake_ns = min(self.decider.next_deadline(), self.participation.next_deadline(now_ns))
         wake_ns = max(min(wake_ns, self._slice_ns) if self.flattening else wake_ns, self._grid_ns)
         self._decide_alarm.set(wake_ns if wake_ns < NEVER_NS else None)
 
     def _decided(self, quotes: tuple[e.Quote, ...], now_ns: int, stamp: int) -> None:
         """A decision that differs from the one before, or comes after a change of what we may do."""
-        quoting = any(q.side > 0 for q in quotes), any(q.side < 0 for q in quotes)
-        self.participation.decided(*self.decider.reasons, quoting=quoting)
+        sides = [quote.side for quote in quotes]
+        self.participation.decided(*self.decider.reasons, quoting=(BID in sides, ASK in sides))
         if not self.flattening:
             self._targets = (stamp, e.Targets(now_ns, quotes))
-            self.reports.poke()
 
     def _woken(self) -> None:
         self.steering.step()
@@ -265,7 +286,7 @@ class Engine:
 
     def _on_grid(self, now_ns: int) -> bool:
         """With `strategy.step_ms`, decisions are that far apart."""
-        step_ns = int(self.decider.params["execution"]["step_ns"][0])
+        step_ns = self.decider.step_ns
         if now_ns < self._grid_ns:
             return False
         if step_ns:
@@ -280,7 +301,6 @@ class Engine:
         least, slippage = self.setup.instrument.min_size_lots, d.slippage_ticks()
         quotes = flatten_slice(self.manager.position_lots, d.book, d.levels, slippage, least)
         self._targets = (perf_counter_ns(), e.Targets(now_ns, quotes))
-        self.reports.poke()
 
     # --- Orders ------------------------------------------------------------------------------------------------------
 
@@ -315,28 +335,44 @@ class Engine:
             self._report(event)
         self.steering.step()
 
-    async def _order_loop(self) -> None:
-        while True:
-            for event in await self.reports.take():
-                self._tell(event)
-            top, self._top = self._top, None
-            if top is not None:
-                self._tell(top)
-            targets, self._targets = self._targets, None
-            if targets is not None:
-                started = perf_counter_ns()
-                self.courier.stamp_ns, event = targets
-                self._tell(event)
-                self.courier.stamp_ns = 0
-                self.stopwatch.add("order", perf_counter_ns() - started)
-            if self.courier.busy:
-                await asyncio.sleep(0)  # signer and sender first
+    def _order(self, events: list[e.AnyEvent]) -> None:
+        for event in events:
+            self._tell(event)
+        top, self._top = self._top, None
+        if top is not None:
+            self._tell(top)
+        targets, self._targets = self._targets, None
+        if targets is not None:
+            started = perf_counter_ns()
+            self.courier.stamp_ns, event = targets
+            self._tell(event)
+            self.courier.stamp_ns = 0
+            self.stopwatch.add("order", perf_counter_ns() - started)
+        for event in self.reports.take_now():  # signed at once
+            self._tell(event)
+        self.courier.flush()
+        if self.courier.busy and not self._put_off:
+            self._put_off = True  # signer and sender first
+            self.reports.poke()
+        else:
+            self._put_off = False
+            self._settle()
+
+    def _settle(self) -> None:
+        """What may wait until orders are on their way."""
+        self.desk.write()
+        self._tell_uptime()
+        deadline_ns = self.manager.next_deadline()
+        if deadline_ns is not None and deadline_ns <= self.now():
+            self._tell(e.Timer(self.now()))
             deadline_ns = self.manager.next_deadline()
-            if deadline_ns is not None and deadline_ns <= self.now():
-                self._tell(e.Timer(self.now()))
-                deadline_ns = self.manager.next_deadline()
-            self._tell_kernel()
-            self._order_alarm.set(deadline_ns)
+        self._tell_kernel()
+        self._order_alarm.set(deadline_ns)
+
+    def _tell_uptime(self) -> None:
+        for now_ns, best_ticks, valid in self._seen:
+            self.uptime.book(now_ns, best_ticks, valid=valid)
+        self._seen.clear()
 
     def _tell(self, event: e.AnyEvent) -> None:
         """The order manager hears `event`. It never raises; should it, the session goes safe."""
@@ -465,6 +501,7 @@ class Engine:
 
     def _write_metrics(self) -> None:
         now_ns = self.now()
+        self._tell_uptime()
         row = self.decider.metrics(now_ns)
         row["messages"] = self.courier.messages
         row["quoting_bid"], row["quoting_ask"], row["at_touch_bid"], row["at_touch_ask"] = self.uptime.shares(now_ns)

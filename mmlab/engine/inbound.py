@@ -30,7 +30,7 @@ from mmlab.exchange import (
     Unanswered,
     Unlinked,
 )
-from mmlab.kernels.live import row_fault
+from mmlab.kernels.live import row_fault, rows_fault
 from mmlab.kernels.policy import records
 
 Array = np.ndarray[Any, Any]
@@ -54,7 +54,7 @@ class Inbound:
     def __init__(self, report: Callable[[str, str], None]) -> None:
         self.counts: Counter[str] = Counter()
         self._report = report
-        self._last_ns = 0
+        self._last_ns = np.zeros(1, np.int64)  # time of the last good row
 
     def market(self, rows: object, now_ns: int) -> Array | Status | None:
         """Market rows heard by now without the bad ones, a status, or None if nothing is left."""
@@ -62,7 +62,7 @@ class Inbound:
             return rows if isinstance(rows.trading, bool) else self._bad("market: wrong type", rows)
         if not isinstance(rows, np.ndarray) or rows.ndim != 1:
             return self._bad("market: unknown message", rows)
-        if rows.dtype is not EVENT or not (rows.flags.c_contiguous and rows.flags.writeable):
+        if rows.dtype is not EVENT or not rows.flags.carray:
             if rows.dtype != EVENT:
                 return self._bad("market: unknown message", rows)
             rows = np.array(rows).view(EVENT)  # as kernels are compiled for, with one canonical dtype object
@@ -70,23 +70,24 @@ class Inbound:
             return None
         if rows.size > MOST_ROWS:
             return self._bad("market: giant frame", f"{rows.size} rows")
-        bad = row_fault(records(rows), 0, self._last_ns, now_ns)
-        if bad >= 0:
-            rows = self._without_bad(rows, bad, now_ns)
-        if rows.size:
-            self._last_ns = int(rows["local_ns"][-1])
-        return rows if rows.size else None
+        bad = rows_fault(records(rows), self._last_ns, now_ns)
+        return rows if bad < 0 else self._without_bad(rows, bad, now_ns)
 
-    def _without_bad(self, rows: Array, bad: int, now_ns: int) -> Array:
-        keep, last_ns = np.ones(rows.size, bool), self._last_ns
+    def _without_bad(self, rows: Array, bad: int, now_ns: int) -> Array | None:
+        first_ns = self._last_ns.item()
+        keep, last_ns = np.ones(rows.size, bool), first_ns
         while bad >= 0:
             row, fault = bad >> 8, bad & 255
             keep[row] = False
             self._bad(f"market: {ROW_FAULTS[fault]}", rows[row])
             good = rows["local_ns"][:row][keep[:row]]
-            last_ns = int(good[-1]) if good.size else self._last_ns
+            last_ns = int(good[-1]) if good.size else first_ns
             bad = row_fault(records(rows), row + 1, last_ns, now_ns)
-        return rows[keep]
+        rows = rows[keep]
+        if not rows.size:
+            return None
+        self._last_ns[0] = rows["local_ns"][-1]
+        return rows
 
     def account(self, message: object) -> Message | None:
         """An account message that can be believed, or None."""

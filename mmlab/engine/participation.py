@@ -64,6 +64,12 @@ class Order(IntEnum):
     """Re-arm, for orders that reduce only."""
 
 
+OFF, HALTED, PAUSED, WORSENED, QUOTING = (
+    SideState.OFF, SideState.HALTED, SideState.PAUSED, SideState.WORSENED, SideState.QUOTING,
+)  # fmt: skip
+TRADING = Trading.QUOTING
+
+
 @dataclass(frozen=True)
 class SwitchRule:
     """How a switch trips.
@@ -195,10 +201,10 @@ class Participation:
 
     def _side(self, reasons: int, *, quoting: bool) -> SideState:
         if self.blocked or reasons & HALTS:
-            return SideState.HALTED if self.trading != Trading.STARTING else SideState.OFF
+            return HALTED if self.trading != Trading.STARTING else OFF
         if not quoting:
-            return SideState.PAUSED if reasons & PAUSES else SideState.OFF
-        return SideState.WORSENED if reasons & WORSENS else SideState.QUOTING
+            return PAUSED if reasons & PAUSES else OFF
+        return WORSENED if reasons & WORSENS else QUOTING
 
     def trip(
         self, switch: Switch, now_ns: int, value: float = math.nan, threshold: float = math.nan, n: int = 0,
@@ -238,7 +244,7 @@ class Participation:
     @property
     def calm(self) -> bool:
         """Whether `step` has nothing to say."""
-        return self.trading == Trading.QUOTING and not (self.blocked or self._kernel or self.stopping)
+        return self.trading == TRADING and not (self.blocked or self._kernel or self.stopping)
 
     # --- What follows ------------------------------------------------------------------------------------------------
 

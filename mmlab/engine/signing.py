@@ -1,13 +1,15 @@
 """Signing apart from sending: one thread of its own, requests in, payloads out, in order.
 
-Signing holds no lock of the event loop and may take milliseconds. In virtual time (`mmlab.venues.virtual`) nothing may
-wait for a thread, so there the worker signs at once.
+Signing holds no lock of the event loop and may take milliseconds. A signer that says it is `quick` is done before a
+thread would have woken, so it is called at once. In virtual time (`mmlab.venues.virtual`) nothing may wait for a
+thread, so there too the worker signs at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
@@ -37,15 +39,18 @@ class SignerWorker:
         The venue's.
     deliver : callable
         Takes each result.
+    delivered : callable, optional
+        Called after results of the thread were delivered, so that they can be acted on in the same turn of the loop.
     """
 
-    def __init__(self, signer: Signer, deliver: Deliver) -> None:
-        self._signer, self._deliver = signer, deliver
+    def __init__(self, signer: Signer, deliver: Deliver, delivered: Callable[[], object] = lambda: None) -> None:
+        self._signer, self._deliver, self._delivered = signer, deliver, delivered
         self._loop = asyncio.get_running_loop()
         self._requests: SimpleQueue[Sign | None] = SimpleQueue()
+        self._results: deque[tuple[Sign, Payload | str]] = deque()
         self._thread: threading.Thread | None = None
         self.asked = self.signed = 0
-        if not isinstance(self._loop, VirtualLoop):
+        if not (signer.quick or isinstance(self._loop, VirtualLoop)):
             self._thread = threading.Thread(target=self._work, name="mmlab-signer", daemon=True)
             self._thread.start()
 
@@ -75,11 +80,25 @@ class SignerWorker:
 
     def _work(self) -> None:
         while (sign := self._requests.get()) is not None:
-            result = self._sign(sign)
+            self._results.append((sign, self._sign(sign)))
+            if len(self._results) > 1:
+                continue  # the loop has been woken, and has not begun to look yet
             try:
-                self._loop.call_soon_threadsafe(self._finish, sign, result)
+                self._loop.call_soon_threadsafe(self._collect)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 return
+
+    def _collect(self) -> None:
+        """Take what the thread has done."""
+        while self._results:
+            try:
+                self._finish(*self._results[0])
+            except Exception:
+                self._loop.call_soon(self._collect)  # the others must not wait for the next
+                raise
+            finally:
+                self._results.popleft()
+        self._delivered()
 
     def _finish(self, sign: Sign, result: Payload | str) -> None:
         self.signed += 1

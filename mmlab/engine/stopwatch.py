@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(STAGES, 0)
-        self._rings = {stage: np.zeros(SAMPLES, np.int64) for stage in STAGES}
+        self._rings = {stage: array("q", bytes(8 * SAMPLES)) for stage in STAGES}  # quicker one by one
 
     def add(self, stage: str, duration_ns: int) -> None:
         """One more sample."""
@@ -31,7 +32,7 @@ class Stopwatch:
 
     def samples(self, stage: str) -> np.ndarray[Any, Any]:
         """Durations in ns, in no order."""
-        return self._rings[stage][: self.counts[stage]]
+        return np.frombuffer(self._rings[stage], np.int64)[: self.counts[stage]]
 
     def newest_us(self, stage: str, n: int) -> list[float]:
         """The newest `n` durations, oldest first, microseconds."""
@@ -39,7 +40,8 @@ class Stopwatch:
 
     def _newest(self, stage: str, most: int) -> np.ndarray[Any, Any]:
         n = self.counts[stage]
-        return self._rings[stage].take(np.arange(max(0, n - min(most, SAMPLES)), n), mode="wrap")
+        ring = np.frombuffer(self._rings[stage], np.int64)
+        return ring.take(np.arange(max(0, n - min(most, SAMPLES)), n), mode="wrap")
 
     def percentiles_us(self, newest: int = SAMPLES) -> dict[str, dict[str, float]]:
         """Stage -> n, p50, p90, p99, max in microseconds, of the newest samples; stages without any are left out."""

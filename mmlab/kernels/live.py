@@ -24,8 +24,9 @@ from mmlab.kernels.decide import (
     wants_depth,
 )
 from mmlab.kernels.flip_gate import flip_extra_ticks
-from mmlab.kernels.live_book import book_row, publish, visible_lots
+from mmlab.kernels.live_book import book_row, needs_recentring, publish, visible_lots
 from mmlab.kernels.policy import kernel
+from mmlab.kernels.quoter import quoter_at
 from mmlab.kernels.volatility import vol_sigma
 
 Array = np.ndarray[Any, Any]
@@ -45,9 +46,10 @@ def write_input(e: Any, r: Any) -> None:
 
 @kernel
 def hear_rows(p: Array, s: Array, book: Array, levels: Array, rows: Array, inputs: Array) -> int:
-    """Take market rows, whole venue messages in the order received; return how many changed the best quotes.
+    """Take market rows, whole venue messages in the order received.
 
-    Their `INPUT` rows are written to `inputs`, which is as long.
+    Returns how many changed the best quotes, twice, and one more if the book's window should move. Their `INPUT` rows
+    are written to `inputs`, which is as long.
     """
     b, changes = book[0], 0
     for i in range(rows.size):
@@ -72,25 +74,55 @@ def hear_rows(p: Array, s: Array, book: Array, levels: Array, rows: Array, input
                 on_book(p, s, b)
             else:
                 on_alive(s, e.local_ns)
-    return changes
+    return 2 * changes + (1 if changes and needs_recentring(b) else 0)
 
 
 @kernel
 def decide_now(
     p: Array, s: Array, book: Array, levels: Array, t_ns: int, out: Array, row: Array, quoter: Any
 ) -> int:  # fmt: skip
-    """Answer the kernel's question for depth, then `decide`; fills in `row`, a `DECISION`, too."""
+    """Answer the kernel's question for depth, then `decide`.
+
+    Returns how many targets there are, twice, and one more if targets or reasons differ from the last time; only then
+    is `row`, a `DECISION`, filled in. The second half of `out` keeps the targets of the last time.
+    """
     side = wants_depth(s)
     if side != 0 and s[0].market.valid:
         set_depth(s, visible_lots(book[0], levels, side, slippage_ticks(p, s)))
     n = decide(p, s, t_ns, out, quoter)
-    decision_row(p, s, t_ns, row[0])
-    return int(n)
+    if not is_news(s[0], out, n, row[0]):
+        return 2 * n
+    decision_row(p, s, t_ns, n, row[0])
+    return 2 * n + 1
 
 
 @kernel
-def decision_row(p: Array, s: Array, t_ns: int, r: Any) -> None:
-    """Fill in a `DECISION` row, except where its targets stand."""
+def decide_at(
+    p: Array, s: Array, book: Array, levels: Array, t_ns: int, out: Array, row: Array, quoter_address: int
+) -> int:  # fmt: skip
+    """`decide_now` with the quoter at an address."""
+    return decide_now(p, s, book, levels, t_ns, out, row, quoter_at(quoter_address))
+
+
+@kernel
+def is_news(st: Any, out: Array, n: int, r: Any) -> bool:
+    """Whether the first `n` rows of `out`, or the reasons, differ from the last time; keeps the rows."""
+    news = n != r.targets or st.side[0].reasons != r.bid_reasons or st.side[1].reasons != r.ask_reasons
+    half = out.size // 2
+    for i in range(n):
+        a, b = out[i], out[half + i]
+        if (
+            a.side != b.side or a.rung != b.rung or a.flags != b.flags
+            or a.price_ticks != b.price_ticks or a.size_lots != b.size_lots
+        ):  # fmt: skip
+            news = True
+            b.side, b.rung, b.flags, b.price_ticks, b.size_lots = a.side, a.rung, a.flags, a.price_ticks, a.size_lots
+    return news
+
+
+@kernel
+def decision_row(p: Array, s: Array, t_ns: int, n: int, r: Any) -> None:
+    """Turn the `DECISION` row before, or one with -1 targets, into that of a decision with `n` targets."""
     st = s[0]
     m = st.market
     r.local_ns, r.mid, r.position_lots = t_ns, m.mid, st.account.position_lots
@@ -98,6 +130,16 @@ def decision_row(p: Array, s: Array, t_ns: int, r: Any) -> None:
     r.sigma, r.level = vol_sigma(st.vol, p[0].quoting.sigma_floor), st.ladder.level
     r.flip_extra_ticks = flip_extra_ticks(p[0].flip, st.flip, t_ns)
     r.bid_reasons, r.ask_reasons = st.side[0].reasons, st.side[1].reasons
+    r.first_target, r.targets = r.first_target + max(r.targets, 0), n
+
+
+@kernel
+def rows_fault(rows: Array, last_ns: Array, now_ns: int) -> int:
+    """`row_fault` of all rows; if there is none, the time of the last row is put into `last_ns`."""
+    fault = row_fault(rows, 0, last_ns[0], now_ns)
+    if fault < 0:
+        last_ns[0] = rows[rows.size - 1].local_ns
+    return fault
 
 
 @kernel

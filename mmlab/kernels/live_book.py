@@ -41,12 +41,11 @@ def new_book(mid_ticks: int) -> tuple[Array, Array]:
     return book, levels
 
 
-def needs_recentring(book: Array) -> bool:
+@kernel
+def needs_recentring(b: Any) -> bool:
     """Whether the best quotes have come near an end of the window."""
-    row = book[0]
-    quarter = (row["high_ticks"] - row["low_ticks"]) // 4
-    near_low = NO_PRICE < row["bid_ticks"] < row["low_ticks"] + quarter // 4
-    return bool(near_low or row["ask_ticks"] > row["high_ticks"] - quarter)
+    quarter = (b.high_ticks - b.low_ticks) // 4
+    return NO_PRICE < b.bid_ticks < b.low_ticks + quarter // 4 or b.ask_ticks > b.high_ticks - quarter
 
 
 def recentred(book: Array, levels: Array) -> tuple[Array, Array]:

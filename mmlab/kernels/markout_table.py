@@ -8,12 +8,15 @@ import numpy as np
 
 from mmlab.events import NEVER_NS
 from mmlab.kernels.policy import kernel
+from mmlab.kernels.prefetch import LINE_BYTES, prefetch
 from mmlab.kernels.windows import sorted_insert, sorted_median, sorted_remove
 
 Array = np.ndarray[Any, Any]
 
 ONE, TWO, STEP = np.uint64(1), np.uint64(2), np.uint64(16)
 BLOCK = 1024
+AHEAD_BYTES = 8 * 256
+"""How far ahead of the last horizon quotes are asked for: mostly it is the farthest, and so the first to read them."""
 
 
 @kernel
@@ -121,6 +124,14 @@ def gap_rows(reference: Array, bid: Array, ask: Array) -> Array:
 
 
 @kernel
+def ask_ahead(times: int, prices: int, row: int) -> None:
+    """Ask memory for quotes, given the addresses of those ahead of row 0: two lines, about a step from fill to fill."""
+    for offset in (8 * row, 8 * row + LINE_BYTES):
+        prefetch(times + offset)
+        prefetch(prices + offset)
+
+
+@kernel
 def references(
     ns: Array,
     quote_ns: Array,
@@ -144,6 +155,7 @@ def references(
         Written: the reference at each horizon and strictly before the fill.
     """
     h, m, gap = horizons_ns.size, quote_ns.size, at[-1]
+    times, prices = quote_ns.ctypes.data + AHEAD_BYTES, reference.ctypes.data + AHEAD_BYTES
     last_ns, next_gap = quote_ns[m - 1], gaps[gap]
     for i in range(ns.size):
         t = ns[i]
@@ -161,6 +173,7 @@ def references(
             at[k] = count
             usable = 0 < count <= next_gap and end_ns < last_ns and end_ns - quote_ns[count - 1] <= max_age_ns
             out[k, i] = reference[count - 1] if usable else np.nan
+        ask_ahead(times, prices, at[h - 1])
     at[-1] = gap
 
 
@@ -170,6 +183,7 @@ def references_in_the_clear(
 ) -> None:
     """As `references`, where it is known that every reference is there and usable."""
     h = horizons_ns.size
+    times, prices = quote_ns.ctypes.data + AHEAD_BYTES, reference.ctypes.data + AHEAD_BYTES
     for i in range(ns.size):
         t = ns[i]
         before = count_until(quote_ns, at[h], t - 1)
@@ -179,6 +193,7 @@ def references_in_the_clear(
             count = count_until(quote_ns, at[k], t + horizons_ns[k])
             at[k] = count
             out[k, i] = reference[count - 1]
+        ask_ahead(times, prices, at[h - 1])
 
 
 @kernel

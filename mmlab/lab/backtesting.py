@@ -156,12 +156,7 @@ def rerun(
 
 def run_once(feed: Feed, config: Config, setting: Setting, instrument: Instrument, name: str) -> Run:
     """One replay, from feed and config to a `Run`."""
-    steps = (feed.instrument.tick_size, feed.instrument.lot_size)
-    if (instrument.tick_size, instrument.lot_size) != steps:
-        raise ConfigError(
-            f"instrument has tick {instrument.tick_size} and lot {instrument.lot_size}, the feed {steps[0]} and"
-            f" {steps[1]}: import the feed again with this instrument"
-        )
+    require_same_steps(feed, instrument)
     started = utc_now()
     calibration = calibrate(feed, config, instrument)
     params, notes = resolve(config, instrument, warm_up(calibration))
@@ -181,6 +176,16 @@ def run_once(feed: Feed, config: Config, setting: Setting, instrument: Instrumen
     )
     tables = Tables(result.fills, result.orders, result.decisions, result.targets, result.gates, result.metrics)
     return Run(config, feed, instrument, tables, info, rerun=partial(rerun, setting))
+
+
+def require_same_steps(feed: Feed, instrument: Instrument) -> None:
+    """Refuse (`ConfigError`) an instrument whose tick or lot is not the feed's."""
+    steps = (feed.instrument.tick_size, feed.instrument.lot_size)
+    if (instrument.tick_size, instrument.lot_size) != steps:
+        raise ConfigError(
+            f"instrument has tick {instrument.tick_size} and lot {instrument.lot_size}, the feed {steps[0]} and"
+            f" {steps[1]}: import the feed again with this instrument"
+        )
 
 
 def simulate(

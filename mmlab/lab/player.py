@@ -87,6 +87,10 @@ class Player:
         self._playback.advance(tape, self._recording.end_ns)
         self._recording.replayed(self._recording.end_ns)
 
+    def move(self, old: Tape, new: Tape, first: int, opening: int) -> None:
+        """Go on upon a tape that begins later (`Playback.move`)."""
+        self._playback.move(old, new, first, opening)
+
     def result(self) -> Replay:
         """What has happened so far."""
         return self._playback.result()

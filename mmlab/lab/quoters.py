@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 from mmlab.errors import ConfigError
@@ -52,6 +54,21 @@ class Quoter:
         changed.__dict__["compiled"] = self.compiled
         return changed
 
+    @property
+    def importable(self) -> bool:
+        """Whether another process can import it: it stands in a module, under its own name."""
+        module = self.function.__module__
+        if module == "__main__":
+            return False
+        found = getattr(sys.modules.get(module), self.__name__, None)
+        return isinstance(found, Quoter) and found.function is self.function
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By the name of its module; its function compiles once in each process."""
+        if not self.importable:
+            raise ConfigError(f"quoter {self.__name__}: stands in a notebook or script: put it in a module")
+        return _imported, (self.function.__module__, self.__name__, self.numbers)
+
     def __call__(self, *args: Any) -> int:
         """Call the plain Python function, for tests."""
         return self.function(*args)
@@ -75,6 +92,11 @@ def quoter(function: Callable[..., int] | None = None, /, **numbers: float) -> A
     ...     return 2
     """
     return Quoter(function, {}) if function is not None else lambda f: Quoter(f, numbers)
+
+
+def _imported(module: str, name: str, numbers: dict[str, float]) -> Quoter:
+    found: Quoter = getattr(import_module(module), name)
+    return found.with_(**numbers)
 
 
 def _last_lines(error: Exception) -> str:

@@ -28,7 +28,8 @@ from mmlab.lab.backtesting import Setting, stored_setting
 from mmlab.lab.quoters import Quoter
 from mmlab.lab.verify import versions
 from mmlab.resolve import WarmUp
-from mmlab.simulator.growing import NEAR, WHOLE, GrowingTape, is_by_order
+from mmlab.simulator import Tape
+from mmlab.simulator.growing import NEAR, WHOLE, GrowingTape, is_by_order, moved
 from mmlab.telemetry.finish import LOCK, settle
 from mmlab.telemetry.info import RUNNING, RunInfo
 from mmlab.telemetry.inputs import KERNEL
@@ -85,6 +86,8 @@ class Recording:
         How much of it is held, session time; the window is up to a thirtieth longer. Infinite: all.
     strategy : Quoter, optional
         The session's own quoting function, if it has one.
+    whole : bool
+        Keep a price window that need not be laid anew, as an infinite window has it.
 
     Attributes
     ----------
@@ -106,8 +109,16 @@ class Recording:
         It is no run directory, a backtest's, cut short or damaged: which file, and what to do.
     """
 
-    def __init__(self, run_dir: str | Path, window_s: float = math.inf, strategy: Quoter | None = None) -> None:
+    def __init__(
+        self,
+        run_dir: str | Path,
+        window_s: float = math.inf,
+        strategy: Quoter | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
         self.run_dir, self._window_ns = Path(run_dir), window_s * NS_PER_S
+        self._whole = whole or window_s == math.inf
         record = read_record(self.run_dir)
         if record["inputs"]["what"] != KERNEL:
             raise SessionError(
@@ -191,7 +202,7 @@ class Recording:
     def _begin(self, events: Array) -> None:
         mid_ticks = self.instrument.to_ticks(self.warmup.mid) if self.tape is None else self._mid_ticks()
         by_order = is_by_order(events) if self.tape is None else self.tape.by_order
-        reach = WHOLE if self._window_ns == math.inf else NEAR
+        reach = WHOLE if self._whole else NEAR
         self.tape = GrowingTape(mid_ticks, reach, by_order=by_order, adds=self.setting.queue == "l3")
         self.tape.extend(events)
         self.anchors += 1
@@ -219,7 +230,7 @@ class Recording:
 
     def _has_moved(self) -> bool:
         """Whether the price has left the middle of the tape."""
-        if self._window_ns == math.inf or self.tape is None:
+        if self._whole or self.tape is None:
             return False
         return abs(self._mid_ticks() - self._laid) > MOVE * self._laid + 1
 
@@ -301,6 +312,24 @@ class Recording:
     def keep_all(self) -> None:
         """From now on the window's start stays where it is."""
         self._window_ns, self._kept = math.inf, True
+
+    def shorten(self, until_ns: int) -> tuple[Tape, Tape, int, int] | None:
+        """Let go of events before `until_ns`: arguments for `Playback.move`; None where that must wait.
+
+        Where our place in a queue depends on who came before us (``queue = "l3"``), nothing is let go.
+        """
+        old = self.tape
+        if old is None or self.setting.queue == "l3":
+            return None
+        events = old.events
+        first = whole_before(events, until_ns)
+        if not 0 < first < events.size or events["local_ns"][first - 1] == events["local_ns"][first]:
+            return None
+        found = moved(old, first, cut(events, first, events.size, int(events["local_ns"][first])))
+        if found is None:
+            return None
+        self.tape, opening = found
+        return old.tape(), self.tape.tape(), first, opening
 
     def close(self) -> None:
         """Close the files."""

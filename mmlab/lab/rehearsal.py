@@ -31,6 +31,8 @@ from mmlab.telemetry.tables import Tables, record_to_dict
 Array = np.ndarray[Any, Any]
 
 WINDOW_S = 1800.0
+MUCH = 0.05
+"""Share of the window by which the time in a switch may differ between session and replay without a note."""
 MATCH_NS = NS_PER_S
 """A replayed fill is the session's own if side and price are the same and they are no farther apart."""
 
@@ -199,17 +201,20 @@ class Rehearsal:
             for name, (fills, metrics, decisions) in acts.items()
         }
         runs = {name: self._run(name, player, results[name], mids) for name, player in (("now", now), ("then", then))}
+        own, played = (acts[name][0][within(acts[name][0], window)] for name in ("session", "now"))
         ours, theirs = now.config.flat(), then.config.flat()
         return WhatIf(
-            runs["now"], runs["then"], table_of(columns), time.perf_counter() - started,
-            {name: value for name, value in theirs.items() if value != ours[name]},
-            pd.Timestamp(r.start_ns, tz="UTC"), pd.Timestamp(r.end_ns, tz="UTC"),
-            {
-                "session": int(columns["session"]["fills"]), "replay": int(columns["now"]["fills"]),
-                "same": same_fills(*(acts[name][0][within(acts[name][0], window)] for name in ("session", "now"))),
-            },
-            self._notes(now), np.concatenate([r.second(r.start_ns), r.metrics[within(r.metrics, window)]]),
-        )  # fmt: skip
+            now=runs["now"],
+            then=runs["then"],
+            table=table_of(columns),
+            seconds=time.perf_counter() - started,
+            changes={name: value for name, value in theirs.items() if value != ours[name]},
+            start=pd.Timestamp(r.start_ns, tz="UTC"),
+            end=pd.Timestamp(r.end_ns, tz="UTC"),
+            matched={"session": own.size, "replay": played.size, "same": same_fills(own, played)},
+            notes=self._notes(now) + switch_notes(columns["session"], columns["now"], window),
+            session=np.concatenate([r.second(r.start_ns), r.metrics[within(r.metrics, window)]]),
+        )
 
     def _notes(self, now: Player) -> list[str]:
         r = self._recording
@@ -265,6 +270,17 @@ def table_of(columns: dict[str, dict[str, float]]) -> pd.DataFrame:
     table = pd.DataFrame(values, index=pd.Index(names, name="metric"), dtype=np.float64)
     table.insert(2, "difference", table["then"] - table["now"])
     return table
+
+
+def switch_notes(session: dict[str, float], now: dict[str, float], window: Window) -> list[str]:
+    """Where a kill switch held back the session for much longer, or shorter, than its replay."""
+    much_s = MUCH * (window.end_ns - window.start_ns) / NS_PER_S
+    return [
+        f"{name}: {session[name]:.0f} s in the session, {now[name]:.0f} s in the replay, whose switches begin afresh:"
+        " compare fills and money with care"
+        for name in sorted(OPTIONAL)
+        if abs(session[name] - now[name]) > much_s
+    ]
 
 
 def same_fills(ours: Array, theirs: Array) -> int:

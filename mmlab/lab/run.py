@@ -18,9 +18,9 @@ from mmlab.lab.compare import compare
 from mmlab.lab.feed_facts import events_sha256
 from mmlab.lab.record import Record
 from mmlab.lab.summary import summarise
-from mmlab.telemetry.info import folder_name
+from mmlab.telemetry.info import RUNNING, folder_name
 from mmlab.telemetry.inputs import FEED, INPUTS, KERNEL, MARKET, market_events, read_inputs
-from mmlab.telemetry.run_directory import Stored, read_run, write_run
+from mmlab.telemetry.run_directory import Stored, read_run, store_summary, write_run
 
 if TYPE_CHECKING:
     from bokeh.models import LayoutDOM
@@ -49,7 +49,10 @@ class Run(Record):
     @cached_property
     def summary(self) -> pd.Series:
         """Figures of the whole run (`mmlab.lab.summary.summarise`)."""
-        return summarise(self)
+        figures = summarise(self)
+        if self.directory is not None and self.info.ended != RUNNING:
+            store_summary(self.directory, figures.to_dict())
+        return figures
 
     def save(self, path: str | Path | None = None) -> Path:
         """Write the run directory, whole or not at all.
@@ -79,7 +82,9 @@ class Run(Record):
             "sha256": events_sha256(feed.events),
         }
         info = replace(self.info, feed=self.facts)
-        stored = Stored(self.config, info, self.instrument.to_dict(), inputs, self.tables, self.markouts)
+        stored = Stored(
+            self.config, info, self.instrument.to_dict(), inputs, self.tables, self.markouts, self.summary.to_dict()
+        )
         here = feed.path
         write_run(path, stored, None if kept else feed.save)
         feed.path = here  # not the copy: it goes with this run's directory

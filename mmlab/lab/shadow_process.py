@@ -75,7 +75,7 @@ class Worker:
 
     def __init__(self, run_dir: Path, parent: int) -> None:
         self.run_dir, self._parent = run_dir, parent
-        self._recording = Recording(run_dir, BEFORE_S)
+        self._recording = Recording(run_dir, BEFORE_S, whole=True)
         self.sets, self._reports = ShadowSets(self._recording), Reports(run_dir / TABLE)
         self._lines, self._written = 0, -1
 

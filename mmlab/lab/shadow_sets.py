@@ -7,11 +7,15 @@ for fills and seconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mmlab.config import Config
+from mmlab.errors import ConfigError, SessionError
 from mmlab.events import NS_PER_S
 from mmlab.lab.fill_markouts import Reference, reference
 from mmlab.lab.player import Player, resolved
@@ -22,6 +26,9 @@ from mmlab.lab.window_figures import Window, figures, gate_times, markout_1s
 Array = np.ndarray[Any, Any]
 SETTLED_NS = 2 * NS_PER_S
 """So long after a fill its 1-s markout is what it will be."""
+
+MOST_ROWS, KEPT_S = 4_000_000, 120.0
+"""Above so many events those of before the last seconds are let go; of an event about 100 bytes are held."""
 
 
 class Tally:
@@ -87,6 +94,7 @@ class ShadowSets:
     def __init__(self, recording: Recording) -> None:
         self.recording, self.sets = recording, dict[str, ShadowSet]()
         self._live: Tally | None = None
+        self.most_rows = MOST_ROWS
         recording.refresh()
         recording.keep_all()
 
@@ -113,7 +121,19 @@ class ShadowSets:
         for one in self.sets.values():
             if one.player is not None:
                 one.player.advance(tape)
+        if r.tape.size > self.most_rows:
+            self._shorten()
         return bool(self.sets)
+
+    def _shorten(self) -> None:
+        """Let go of events that no set needs any more."""
+        r = self.recording
+        if self.sets:
+            self.report()  # takes note of markouts, for which the market is needed
+        found = r.shorten(r.end_ns - max(r.run_in_ns, round(KEPT_S * NS_PER_S)))
+        for one in self.sets.values():
+            if found is not None and one.player is not None:
+                one.player.move(*found)
 
     def report(self) -> dict[str, dict[str, float]]:
         """Figures by name, the session's own as ``live``; after a `step` that was true.
@@ -147,3 +167,49 @@ class ShadowSets:
         r = self.recording
         own = figures(window, r.fills, r.metrics, np.zeros(r.fills.size))
         return {"live_net_pnl_quote": own["net_pnl_quote"], "live_fills": own["fills"]}
+
+
+def play_sets(run_dir: str | Path, sets: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
+    """What shadow sets would have shown, had they run since the session's warm-up.
+
+    Parameters
+    ----------
+    run_dir : path
+        Directory of a paper or live run, going or ended.
+    sets : mapping
+        Name -> changes of the parameters in force.
+
+    Returns
+    -------
+    DataFrame
+        As `mmlab.lab.shadows.read_shadows`.
+
+    Raises
+    ------
+    ConfigError
+        What is wrong with which set.
+    SessionError
+        The directory is cut short or damaged, or nothing can be replayed yet.
+    """
+    recording = Recording(run_dir)
+    played = ShadowSets(recording)
+    try:
+        for name, changes in sets.items():
+            try:
+                played.sets[name] = ShadowSet(name, recording.config.with_(**changes), 0)
+                resolved(recording, played.sets[name].config)
+            except ConfigError as error:
+                raise ConfigError(f"shadow set {name!r}: {error}") from None
+        if not played.step():
+            raise SessionError(f"{run_dir}: the session is still in its warm-up, or no sets were given")
+        return frame(played.report())
+    finally:
+        recording.close()
+
+
+def frame(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """A report as a table."""
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
+    table.insert(0, "time", pd.to_datetime(table.pop("end_ns").astype("int64"), utc=True))
+    table.insert(1, "start", pd.to_datetime(table.pop("start_ns").astype("int64"), utc=True))
+    return table

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from mmlab.calibration import Calibration, calibrate_arrays, first_valid_ns, warmup_end_ns
 from mmlab.config import Config
 from mmlab.feeds.feed import Feed
@@ -30,10 +32,7 @@ def calibrate(feed: Feed, config: Config | None = None, instrument: Instrument |
     config = Config() if config is None else config
     instrument = feed.instrument if instrument is None else instrument
     s, book = config.strategy, feed.book()
-    start_ns = first_valid_ns(book)
-    end_ns = warmup_end_ns(
-        feed.events, start_ns, warmup_s=s.warmup_s, min_trades=s.warmup_min_trades, max_s=s.warmup_max_s
-    )
+    start_ns, end_ns = warm_up_ns(feed, config)
     options: dict[str, Any] = {
         "start_ns": start_ns,
         "end_ns": end_ns,
@@ -53,10 +52,26 @@ def calibrate(feed: Feed, config: Config | None = None, instrument: Instrument |
     return calibration
 
 
+def warm_up_ns(feed: Feed, config: Config) -> tuple[int, int]:
+    """Local times of the first valid book, and at which a run with `config` may quote; worked out once per feed."""
+    s = config.strategy
+    key = ("warm-up", s.warmup_s, s.warmup_min_trades, s.warmup_max_s)
+    if key not in feed.cache:
+        start_ns = first_valid_ns(feed.book())
+        feed.cache[key] = (
+            start_ns,
+            warmup_end_ns(
+                feed.events, start_ns, warmup_s=s.warmup_s, min_trades=s.warmup_min_trades, max_s=s.warmup_max_s
+            ),
+        )
+    times: tuple[int, int] = feed.cache[key]
+    return times
+
+
 def first_mid(feed: Feed) -> float:
     """The first valid mid of the feed."""
     book = feed.book()
-    row = book[book["valid"] != 0][0]
+    row = book[int(np.argmax(book["valid"] != 0))]
     return 0.5 * (int(row["bid_ticks"]) + int(row["ask_ticks"])) * feed.instrument.tick_size
 
 

@@ -116,7 +116,7 @@ def targets(s: State, event: e.Targets) -> e.Targets:
     if type(quotes) is not tuple:
         s.anomaly("bad_quote", 0, type(quotes).__name__)
         return e.Targets(s.now_ns)
-    if quotes == s.quotes or all(map(quote_ok, quotes)):
+    if quotes is s.quotes or all(map(quote_ok, quotes)):
         return event
     good = tuple(quote for quote in quotes if quote_ok(quote))
     s.anomaly("bad_quote", 0, f"{len(quotes) - len(good)} of {len(quotes)}")

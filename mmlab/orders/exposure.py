@@ -37,7 +37,8 @@ class Exposure:
         for order in orders:
             if MAY_REST[order.state]:
                 self.add(order.side, order.nearest_ticks, order.left_lots)
-        self.lots = {s: s * position_lots + self.resting_lots[s] for s in (BID, ASK)}
+        resting = self.resting_lots
+        self.lots = {BID: position_lots + resting[BID], ASK: resting[ASK] - position_lots}
 
     def add(self, side: int, price_ticks: int, lots: int) -> None:
         """Count one more order (before `lots` exists, only while building)."""

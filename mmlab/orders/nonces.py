@@ -139,9 +139,17 @@ class KeyRing:
     @property
     def in_flight(self) -> int:
         """Transactions without a known fate."""
-        return sum(len(key.unsent) + len(key.sent) for key in self.keys.values())
+        n = 0
+        for key in self.ring:
+            n += len(key.unsent) + len(key.sent)
+        return n
 
 
 def _least_busy(keys: list[Key]) -> Key | None:
-    ready = [key for key in keys if key.ready]
-    return min(ready, key=lambda key: len(key.unsent) + len(key.sent)) if ready else None
+    best, least = None, 0
+    for key in keys:
+        if key.next is not None and not key.resync:
+            load = len(key.unsent) + len(key.sent)
+            if best is None or load < least:
+                best, least = key, load
+    return best

@@ -84,7 +84,11 @@ class Order:
     @property
     def left_lots(self) -> int:
         """Lots that may still trade, in the worst case."""
-        return max(0, self.most_lots - self.filled_lots)
+        lots = self.size_lots
+        if self.modify and self.new_size_lots > lots:
+            lots = self.new_size_lots
+        lots -= self.reported_lots if self.reported_lots > self.traded_lots else self.traded_lots
+        return lots if lots > 0 else 0
 
     @property
     def aim_ticks(self) -> int:
@@ -94,7 +98,9 @@ class Order:
     @property
     def aim_lots(self) -> int:
         """Lots left once the modify in flight, if any, is done."""
-        return max(0, (self.new_size_lots if self.modify else self.size_lots) - self.filled_lots)
+        lots = self.new_size_lots if self.modify else self.size_lots
+        lots -= self.reported_lots if self.reported_lots > self.traded_lots else self.traded_lots
+        return lots if lots > 0 else 0
 
     @property
     def nearest_ticks(self) -> int:

@@ -76,6 +76,7 @@ class Cancel(NamedTuple):
 
 Action = Place | Change | Cancel
 COMING = (OrderState.PLANNED, OrderState.SIGNED, OrderState.SENT, OrderState.ACCEPTED)
+MODIFY_PENDING, CANCEL_PENDING = OrderState.MODIFY_PENDING, OrderState.CANCEL_PENDING
 
 
 class Level:
@@ -93,7 +94,7 @@ def changeable(order: Order, rules: Rules) -> bool:
     """Whether a modify or cancel of `order` may be sent now."""
     if RESTING[order.state]:
         return not order.in_doubt and order.retry_ns <= rules.now_ns
-    if order.state == OrderState.MODIFY_PENDING:
+    if order.state == MODIFY_PENDING:
         return rules.urgent and order.retry_ns <= rules.now_ns
     return rules.optimistic and order.state in COMING and order.sent_ns <= rules.now_ns
 
@@ -138,8 +139,13 @@ def priority(action: Action) -> tuple[int, int, int]:
 
 def plan_side(side: int, quotes: Sequence[Quote], orders: Sequence[Order], rules: Rules) -> tuple[list[Action], bool]:
     """`plan` for one side."""
+    if len(quotes) == len(orders) == 1 and is_plain_move(quotes[0], orders[0], rules):
+        quote = quotes[0]
+        return [Change(orders[0], quote.rung, quote.price_ticks, quote.size_lots)], False
     levels = levels_of(quotes)
-    counted = sorted((o for o in orders if o.state != OrderState.CANCEL_PENDING), key=lambda o: o.born)
+    counted = [order for order in orders if order.state != CANCEL_PENDING]
+    if len(counted) > 1:
+        counted.sort(key=lambda o: o.born)
     loose: list[Order] = []
     for order in counted:
         level = levels.get(order.aim_ticks)
@@ -149,17 +155,37 @@ def plan_side(side: int, quotes: Sequence[Quote], orders: Sequence[Order], rules
         unmet = [level for level in unmet if not keep_near(level, loose, rules.tolerance_ticks)]
     replaced = {order.replaces: order for order in counted if order.replaces} if levels else {}
     actions: list[Action] = []
-    waits = any(not changeable(order, rules) for order in loose)
+    waits = False
     for level in levels.values():
-        excess = sum([order.aim_lots for order in level.orders]) - level.lots
-        if level.orders and excess:
+        if level.orders and (excess := sum([order.aim_lots for order in level.orders]) - level.lots):
             changes = fit_size(side, level, excess, replaced, rules)
             actions += changes
             waits = waits or not changes
+    if not loose and not unmet:
+        return actions, waits
+    waits = waits or any(not changeable(order, rules) for order in loose)
     stale = [o for o in loose if o.client_id not in replaced or replaced[o.client_id].state not in COMING]
     actions += pair_rest(side, unmet, stale, rules)
     waits = waits or len(stale) < len(loose) or any(type(a) is Place and a.replaces for a in actions)
     return actions, waits
+
+
+def is_plain_move(quote: Quote, order: Order, rules: Rules) -> bool:
+    """Whether one order has one target at another price and a modify takes it there: most of all plans, found at once.
+
+    The long way comes to the same.
+    """
+    return (
+        order.price_ticks != quote.price_ticks
+        and order.flags == quote.flags
+        and RESTING[order.state]
+        and order.modify is None
+        and rules.modify
+        and rules.prefer_modify
+        and rules.tolerance_ticks <= 1
+        and not order.in_doubt
+        and order.retry_ns <= rules.now_ns
+    )
 
 
 def levels_of(quotes: Sequence[Quote]) -> dict[int, Level]:

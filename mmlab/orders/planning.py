@@ -19,6 +19,8 @@ from mmlab.orders.state import State, advance
 from mmlab.orders.states import MAY_REST, Step
 from mmlab.orders.writing import sign_command
 
+PLACE, MODIFY, CANCEL = TxKind.PLACE, TxKind.MODIFY, TxKind.CANCEL
+CANCELING, MODIFYING = Step.CANCELING, Step.MODIFYING
 BY_BOOK = ("book", "post_only", "collar")
 """Objections that another book may lift."""
 
@@ -80,19 +82,10 @@ def rules_of(s: State, working: list[Order]) -> Rules:
     if not prefer_modify:  # only pairs of orders need room
         lots = Exposure(s.position_lots, working).lots
         spare_lots = settings.limits.max_long_lots - lots[BID], settings.limits.max_short_lots - lots[ASK]
-    return Rules(
-        modify=venue.modify,
-        keeps_queue=venue.modify_keeps_queue,
-        prefer_modify=prefer_modify,
-        slots=settings.slots,
-        optimistic=settings.ack_mode == "optimistic",
-        tolerance_ticks=settings.tolerance_ticks,
-        size_tolerance=settings.size_tolerance,
-        min_lots=venue.min_lots,
-        now_ns=s.now_ns,
-        urgent=s.halted,
-        spare_lots=spare_lots,
-    )
+    return Rules(  # by place, which is quicker
+        venue.modify, venue.modify_keeps_queue, prefer_modify, settings.slots, settings.ack_mode == "optimistic",
+        settings.tolerance_ticks, settings.size_tolerance, venue.min_lots, s.now_ns, s.halted, spare_lots,
+    )  # fmt: skip
 
 
 def modify_preferred(s: State) -> bool:
@@ -141,7 +134,17 @@ def may_send(s: State, action: Place | Change, exposure: Exposure, gate: Gate) -
     if hold is not None and s.now_ns < hold.until_ns:
         s.wake_ns = min(s.wake_ns, hold.until_ns)
         return False
-    kind = TxKind.PLACE if isinstance(action, Place) else TxKind.MODIFY
+    if (s.quota.rule.on or s.tokens.rule.capacity) and not affordable(s, action):
+        return False
+    if s.keys.in_flight >= s.settings.venue.max_in_flight:
+        s.starved = True
+        return False
+    return True
+
+
+def affordable(s: State, action: Place | Change) -> bool:
+    """Whether quota and rate allow it and leave what cancels need; says in `wake_ns` when they will."""
+    kind = PLACE if isinstance(action, Place) else MODIFY
     free_ns = s.quota.when(kind, s.now_ns)
     if free_ns > s.now_ns:
         s.counts["kept_quota"] += 1
@@ -151,9 +154,6 @@ def may_send(s: State, action: Place | Change, exposure: Exposure, gate: Gate) -
     if s.tokens.tokens(s.now_ns) < need:
         s.counts["kept_rate"] += 1
         s.wake_ns = min(s.wake_ns, s.tokens.when(need, s.now_ns))
-        return False
-    if s.keys.in_flight >= s.settings.venue.max_in_flight:
-        s.starved = True
         return False
     return True
 
@@ -182,23 +182,24 @@ def submit(s: State, action: Action) -> bool:
         order = new_order(s, action)
         if order is None:
             return False
-        tx = order.place = open_tx(s, TxKind.PLACE, key, order.client_id)
+        tx = order.place = open_tx(s, PLACE, key, order.client_id)
     elif isinstance(action, Cancel):
         order = action.order
-        tx = order.cancel = open_tx(s, TxKind.CANCEL, key, order.client_id)
-        advance(s, order, Step.CANCELING)
+        tx = order.cancel = open_tx(s, CANCEL, key, order.client_id)
+        advance(s, order, CANCELING)
     else:
         order = action.order
-        tx = order.modify = open_tx(s, TxKind.MODIFY, key, order.client_id)
+        tx = order.modify = open_tx(s, MODIFY, key, order.client_id)
         order.new_price_ticks, order.new_size_lots = action.price_ticks, action.lots + order.filled_lots
-        advance(s, order, Step.MODIFYING)
+        advance(s, order, MODIFYING)
     s.out.append(sign_command(s, tx))
     return True
 
 
 def open_tx(s: State, kind: TxKind, key: Key, client_id: int) -> Tx:
     """Pay for a transaction and give it a nonce."""
-    s.tokens.take(cost_of(s.settings.venue.rate.weights, kind), s.now_ns)
+    if s.tokens.rule.capacity:
+        s.tokens.take(cost_of(s.settings.venue.rate.weights, kind), s.now_ns)
     s.quota.spend(kind, s.now_ns)
     tx = Tx(s.number(), kind, key.index, 0, client_id, s.now_ns + s.settings.times.sign_ns, risk=s.risk)
     key.assign(tx)
@@ -253,5 +254,5 @@ def sweep(s: State) -> None:
         if order.state != OrderState.UNKNOWN:
             order.cancel = tx
             tx.covers.append(order.client_id)
-            advance(s, order, Step.CANCELING)
+            advance(s, order, CANCELING)
     s.out.append(sign_command(s, tx))

@@ -11,7 +11,8 @@ COST_FIELDS = ("place", "modify", "cancel", "cancel_all")
 
 def cost_of(costs: Costs, kind: TxKind) -> int:
     """What one message costs."""
-    return int(getattr(costs, COST_FIELDS[kind]))
+    cost: int = getattr(costs, COST_FIELDS[kind])
+    return cost
 
 
 class TokenBucket:

@@ -21,7 +21,7 @@ from mmlab.kernels.policy import INTERPRETED, kernel
 from mmlab.simulator import state
 from mmlab.simulator.matching import ROOM, advance
 from mmlab.simulator.memory import address_of
-from mmlab.simulator.replay import _check, _first_sim, _grown
+from mmlab.simulator.replay import _first_sim, _grown, check_setting
 from mmlab.simulator.requests import send
 from mmlab.simulator.state import NONE, QUEUES, SIM, WORKING, Array, book_at, params_at, place_at, print_at
 from mmlab.simulator.tape import Tape
@@ -143,7 +143,7 @@ class Exchange:
         through_only: bool = False,
         places: int = 64,
     ) -> None:
-        _check(tape, instrument, params, queue, queue_exponent)
+        check_setting(tape, instrument, params, queue, queue_exponent)
         self.tape, self._params, self._n_places = tape, params, places
         self._options = {
             "queue": QUEUES[queue], "exponent": queue_exponent, "partial": partial_fills,

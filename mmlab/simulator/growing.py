@@ -61,12 +61,16 @@ class GrowingTape:
     ) -> None:
         below, above = (max(LEAST_REACH, round(share * abs(mid_ticks))) for share in reach)
         self.low_ticks, self.high_ticks, self.by_order = mid_ticks - below, mid_ticks + above, by_order
-        self.size, self._adds = 0, adds and by_order
+        self.size, self._adds, self._mid_ticks, self._reach = 0, adds and by_order, mid_ticks, reach
         width = self.high_ticks - self.low_ticks + 1
         self._levels, self._reading = np.zeros((2, width), np.int64), first_reading(width)
         self._events = np.empty(0, EVENT)
         self._tables = {name: np.empty(0, dtype) for name, dtype in _TABLES.items()}
         self._times = np.empty(0, np.int64)
+
+    def empty(self) -> GrowingTape:
+        """An empty tape of the same price window."""
+        return GrowingTape(self._mid_ticks, self._reach, by_order=self.by_order, adds=self._adds)
 
     @property
     def read(self) -> int:
@@ -132,3 +136,35 @@ def _larger(table: Array, room: int) -> Array:
     larger = _zeros(room, table.dtype)
     larger[: table.size] = table
     return larger
+
+
+def moved(tape: GrowingTape, first: int, events: Array) -> tuple[GrowingTape, int] | None:
+    """A tape that begins later.
+
+    Parameters
+    ----------
+    tape : GrowingTape
+    first : int
+        The first row of it that is kept.
+    events : ndarray of EVENT
+        A snapshot of the book after all rows before `first`, and then the rows from there on.
+
+    Returns
+    -------
+    (GrowingTape, int) or None
+        The new tape, and how many rows are its opening. None where there is no usable book before `first`, or the new
+        tape's would not be the same: then the move must wait.
+    """
+    old = tape.tape()
+    before = int(np.searchsorted(old.book["row"], first))
+    if not before or not old.book["valid"][before - 1]:
+        return None
+    new, opening = tape.empty(), events.size - (tape.size - first)
+    new.extend(events, over=tape.read == tape.size)
+    book, rest = new.tape().book, old.book[before:]
+    book = book[np.searchsorted(book["row"], opening) :]
+    same = book.size == rest.size and all((book[name] == rest[name]).all() for name in _SEEN)
+    return (new, opening) if same else None
+
+
+_SEEN = ("local_ns", "bid_ticks", "ask_ticks", "bid_lots", "ask_lots", "valid")

@@ -18,9 +18,11 @@ from mmlab.kernels.policy import one_row
 from mmlab.params import PARAMS
 from mmlab.simulator.adopt import adopt
 from mmlab.simulator.latency import Latency
+from mmlab.simulator.levels import hear_rows
 from mmlab.simulator.loop import GROW
 from mmlab.simulator.memory import address_of
-from mmlab.simulator.replay import Replay, _check, _first_sim, _grown, _loop, _no_quoter, _result
+from mmlab.simulator.queues import pass_rows
+from mmlab.simulator.replay import Replay, _first_sim, _grown, _loop, _no_quoter, _result, check_setting
 from mmlab.simulator.state import QUEUES
 from mmlab.simulator.tape import Tape
 
@@ -59,7 +61,7 @@ class Playback:
         seed: int = 0,
         record_decisions: bool = True,
     ) -> None:
-        _check(tape, instrument, params, queue, queue_exponent)
+        check_setting(tape, instrument, params, queue, queue_exponent)
         latency = latency or Latency()
         delays = latency.draw(tape.latency_ns if latency.resample else np.zeros(0, np.int64), seed)
         self._sim, self._kept = _first_sim(tape, params, delays)
@@ -110,6 +112,44 @@ class Playback:
         """What has happened so far; its tables do not change any more, its state does."""
         return _result(self._out, self._sim, self._kept["state"])
 
+    def move(self, old: Tape, new: Tape, first: int, opening: int) -> None:
+        """Go on upon a tape that begins later: so the rows of a long session need not be kept.
+
+        Parameters
+        ----------
+        old, new : Tape
+            Of the same price window. `new` has `opening` rows, a snapshot of the book after all rows of `old` before
+            `first`, and then the rows of `old` from `first` on.
+        first : int
+            A row that is heard later than every row before it, all of which were heard by `paused_ns`.
+        opening : int
+        """
+        sim = self._sim
+        pass_rows(sim[0], first)  # so far rows that concern nobody may have been put off
+        hear_rows(sim[0], int(old.events["local_ns"][first - 1]))
+        for side, begin, row in (("cells", "begin", "row"), ("x_cells", "x_begin", "x_row")):
+            _move_cells(self._kept[side], new.steps[:opening], first)
+            sim[begin] = sim[begin] - first + opening if sim[begin][0] > first else 1
+            sim[row] += opening - first
+        for name, key in (("prints", "row"), ("book", "row"), ("others", None)):
+            a, b = (getattr(tape, name) if key is None else getattr(tape, name)[key] for tape in (old, new))
+            gone, come = int(np.searchsorted(a, first)), int(np.searchsorted(b, opening))
+            for place in {"prints": ("print", "x_print"), "book": ("book", "x_book"), "others": ("other",)}[name]:
+                sim[place] = max(int(sim[place][0]) - gone, 0) + come
+        self._kept["places"]["arrived_row"] += opening - first  # only order-by-order queues look at it
+        self._point_at(new)
+
     def forget(self) -> None:
         """Drop order transitions and decisions written so far, which a long playback need not keep."""
         self._sim["orders"] = self._sim["decisions"] = self._sim["targets"] = 0
+
+
+def _move_cells(cells: Array, opening: Array, first: int) -> None:
+    """Rows that named levels, in the numbers of a tape that begins with `opening` and then has rows from `first` on."""
+    named = np.flatnonzero(cells["row"])
+    rows = cells["row"][named]
+    cells["row"][named] = 0
+    levels = np.flatnonzero(opening["cell"] >= 0)
+    cells["row"][opening["cell"][levels]] = levels + 1  # of several orders at a level the last one counts
+    later = rows > first
+    cells["row"][named[later]] = rows[later] - first + opening.size

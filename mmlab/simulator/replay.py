@@ -125,7 +125,7 @@ def replay(
     ConfigError
         An argument is out of range, or the feed cannot carry the queue model.
     """
-    _check(tape, instrument, params, queue, queue_exponent)
+    check_setting(tape, instrument, params, queue, queue_exponent)
     latency = latency or Latency()
     delays = latency.draw(tape.latency_ns if latency.resample else np.zeros(0, np.int64), seed)
     sim, kept = _first_sim(tape, params, delays)
@@ -144,7 +144,8 @@ def replay(
     return _result(out, sim, kept["state"])
 
 
-def _check(tape: Tape, instrument: Instrument, params: Array, queue: str, exponent: float) -> None:
+def check_setting(tape: Tape, instrument: Instrument, params: Array, queue: str, exponent: float) -> None:
+    """Refuse (`ConfigError`) what a replay cannot do; says everything that is wrong."""
     wrong = []
     if queue not in QUEUES:
         wrong.append(f"queue = {queue!r}: must be one of {sorted(QUEUES)}")
@@ -239,7 +240,7 @@ def _result(out: dict[str, Array], sim: Array, state: Array) -> Replay:
 
 @cache
 def _no_quoter() -> Callable[..., int]:
-    return no_quotes if INTERPRETED else compile_quoter(no_quotes)
+    return no_quotes if INTERPRETED else compile_quoter(no_quotes, cache=True)
 
 
 @cache

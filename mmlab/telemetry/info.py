@@ -7,6 +7,7 @@ import platform
 import re
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -25,6 +26,11 @@ def utc_now() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results may depend on."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

@@ -1,7 +1,7 @@
 """The run directory: everything a run left behind, in one folder with one schema.
 
     <UTC start>-<name>/
-        run.json           what ran, on what, how it ended; row counts and hashes of the tables
+        run.json           what ran, on what, how it ended, its summary; row counts and hashes of the tables
         config.toml        effective config
         changes.jsonl      live parameter changes (none in a replay)
         inputs.parquet     a replay: the feed, where it is not a file of its own, else run.json names that file and its
@@ -48,9 +48,9 @@ import structlog
 
 from mmlab.config import Config
 from mmlab.errors import SessionError
-from mmlab.telemetry.files import FILES, READERS, WRITERS, run_record, sha256, write_record
-from mmlab.telemetry.finish import LOCK, settle
-from mmlab.telemetry.info import RUNNING, SCHEMA_VERSION, RunInfo, folder_name
+from mmlab.telemetry.files import FILES, READERS, WRITERS, replace_file, run_record, sha256, write_record
+from mmlab.telemetry.finish import LOCK, has_writer, settle
+from mmlab.telemetry.info import CRASHED, RUNNING, SCHEMA_VERSION, RunInfo, clean, folder_name
 from mmlab.telemetry.streams import read_stream, to_decisions, to_rows
 from mmlab.telemetry.tables import (
     MARKOUT,
@@ -75,6 +75,8 @@ class Stored:
     tables: Tables
     markouts: Array | None
     """None where nobody has worked them out: of a run that is going, or crashed."""
+    summary: dict[str, Any] | None = None
+    """Figures of the whole run, where they have been worked out."""
 
 
 def require_new(path: Path) -> None:
@@ -151,7 +153,26 @@ def _write_files(folder: Path, run: Stored) -> None:
         name: {"file": file, "rows": edge[name].num_rows, "sha256": sha256(folder / file)}
         for name, file in FILES.items()
     }
-    write_record(run_record(run.info, run.config, run.instrument, run.inputs, facts), folder / "run.json")
+    record = run_record(run.info, run.config, run.instrument, run.inputs, facts)
+    write_record(record | ({} if run.summary is None else {"summary": clean(run.summary)}), folder / "run.json")
+
+
+def store_summary(path: Path, summary: dict[str, Any]) -> None:
+    """Keep a run's summary in its ``run.json``, if it has ended, has none yet, and can be written to."""
+    try:
+        record = read_record(path)
+        if record["ended"] == RUNNING or "summary" in record:
+            return
+        whole = {**record, "summary": clean(summary)}
+        replace_file(path / "run.json", lambda file: write_record(whole, file))
+    except (OSError, SessionError):  # a place that cannot be written to: it is worked out again next time
+        return
+
+
+def how_it_stands(path: Path, record: dict[str, Any]) -> str:
+    """How a run ended, from its ``run.json`` and lock alone: "running" while its writer lives, "crashed" if it died."""
+    ended = str(record["ended"])
+    return CRASHED if ended == RUNNING and not has_writer(path) else ended
 
 
 def _write_log(path: Path, info: RunInfo) -> None:
@@ -216,7 +237,7 @@ def _read_going(path: Path, record: dict[str, Any]) -> Stored:
 
 def _stored(path: Path, record: dict[str, Any], tables: Tables, markouts: Array | None) -> Stored:
     config, info = Config.load(path / "config.toml"), RunInfo.from_json(record)
-    return Stored(config, info, record["instrument"], record["inputs"], tables, markouts)
+    return Stored(config, info, record["instrument"], record["inputs"], tables, markouts, record.get("summary"))
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -18,7 +18,14 @@ from mmlab.venues.clock import Clock
 
 
 class Signer(Protocol):
-    """Makes payloads. Called in a thread of its own; never twice with one (key, nonce) and other content."""
+    """Makes payloads. Called in one thread; never twice with one (key, nonce) and other content."""
+
+    @property
+    def quick(self) -> bool:
+        """Whether it never waits and takes microseconds, as a keyed hash does: it is then called on the event loop.
+
+        Another signer gets a thread of its own, which costs two hand-overs, some 0.1 ms each.
+        """
 
     def sign(self, transaction: Transaction) -> Payload:
         """Bytes for `transaction`.

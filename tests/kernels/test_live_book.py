@@ -52,7 +52,7 @@ def live_table(events: Array, mid_ticks: int) -> Array:
         out = np.zeros(16, BOOK)
         at, n = walk(book, levels, rows, records(out), at)
         parts.append(out[:n])
-        if needs_recentring(book):
+        if needs_recentring(book[0]):
             book, levels = recentred(book, levels)
     return np.concatenate(parts)
 

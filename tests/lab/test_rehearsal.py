@@ -18,8 +18,9 @@ from mmlab.errors import ConfigError, SessionError
 from mmlab.events import NS_PER_S
 from mmlab.feeds.slicing import levels_after
 from mmlab.lab.recording import Recording
-from mmlab.lab.rehearsal import Rehearsal, same_fills
+from mmlab.lab.rehearsal import Rehearsal, same_fills, switch_notes
 from mmlab.lab.what_if_figure import what_if_columns, what_if_figure
+from mmlab.lab.window_figures import OPTIONAL, Window
 from mmlab.telemetry.info import clean
 from mmlab.telemetry.inputs import market_events
 from mmlab.telemetry.streams import stream_file
@@ -271,3 +272,12 @@ def test_same_fills_count_once(source):
     later = fills.copy()
     later["exch_ns"] += 2 * NS_PER_S
     assert same_fills(fills[:1], later[:1]) == 0
+
+
+def test_switches_that_differ_are_said():
+    reference = (np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
+    window = Window(0, 100 * NS_PER_S, mmlab.Instrument("X", tick_size=1.0, lot_size=1.0), reference)
+    times = dict.fromkeys(OPTIONAL, 0.0)
+    assert switch_notes(times, times, window) == []
+    (note,) = switch_notes({**times, "time_losing_s": 60.0}, {**times, "time_toxic_s": 2.0}, window)
+    assert "time_losing_s: 60 s in the session, 0 s in the replay" in note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from mmlab.events import NS_PER_S
 from mmlab.lab.recording import Recording
 from mmlab.lab.rehearsal import Rehearsal
 from mmlab.lab.shadow_process import Reports
-from mmlab.lab.shadow_sets import ShadowSets
+from mmlab.lab.shadow_sets import ShadowSets, play_sets
 from mmlab.lab.shadows import (
     JOURNAL,
     MOST,
@@ -25,6 +26,7 @@ from mmlab.lab.shadows import (
     read_shadows,
     shadow_history,
 )
+from mmlab.telemetry.inputs import market_events
 from tests.lab.going import Going
 
 CHANGES = {"ladder.offset_ticks": [2, 4, 6, 9], "strategy.min_spread_bps": 1.5}
@@ -64,6 +66,24 @@ def test_sets_agree_with_a_rehearsal_of_the_same_window(going):
                 assert rows[name][figure] == pytest.approx(table.loc[figure, column], nan_ok=True), (name, figure)
     assert table.loc["fills", "then"] != table.loc["fills", "now"]
     assert rows["other"]["live_fills"] == table.loc["fills", "session"]
+
+
+def test_a_long_session_is_let_go_of(going, tmp_path):
+    """Figures are the same however much of the market is held."""
+    reports = []
+    for most_rows in (10**9, 3_000):
+        copy = Going(going.source, tmp_path / str(most_rows))
+        sets = ShadowSets(Recording(copy.folder))
+        sets.most_rows = most_rows
+        sets.add("same", sets.recording.config)
+        sets.add("other", sets.recording.config.with_(**CHANGES))
+        grow(copy, list(range(20, 231, 3)), sets)
+        reports.append(sets.report())
+        copy.close()
+    assert sets.recording.tape.size < 0.8 * len(market_events(going.source.inputs))
+    for name in ("same", "other", "live"):
+        assert reports[0][name] == pytest.approx(reports[1][name], nan_ok=True), name
+    assert reports[1]["same"]["fills"] > 5
 
 
 def test_a_set_added_later_begins_with_the_position_of_the_session(going):
@@ -211,3 +231,16 @@ def running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_sets_played_on_a_session_that_is_over(source):
+    table = play_sets(source.folder, {"same": {}, "other": CHANGES})
+    rehearsal = Rehearsal(source.folder, math.inf)
+    rehearsal.refresh()
+    answer = rehearsal.compare(CHANGES)
+    assert list(table.index) == ["live", "same", "other"]
+    for name, column in (("live", "session"), ("same", "now"), ("other", "then")):
+        assert table.loc[name, "net_pnl"] == pytest.approx(answer.table.loc["net_pnl", column])
+        assert (table.loc[name, "start"], table.loc[name, "time"]) == (answer.start, answer.end)
+    with pytest.raises(ConfigError, match="'bad'"):
+        play_sets(source.folder, {"bad": {"ladder.hysteresis": -1}})

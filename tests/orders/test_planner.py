@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mmlab.events import NEVER_NS, NO_PRICE, OrderState
 from mmlab.exchange import TxKind
+from mmlab.orders import planner
 from mmlab.orders.events import Quote, Top
 from mmlab.orders.exposure import Exposure
 from mmlab.orders.ids import slot_code
@@ -332,3 +333,20 @@ def test_exposure_counts_what_may_rest():
     for state in OrderState:
         lots = Exposure(3, [order(99, 5, state=state)]).lots
         assert lots == {BID: 3 + 5 * MAY_REST[state], ASK: -3}
+
+
+@given(
+    to=st.integers(95, 105), lots=st.integers(1, 9), state=st.sampled_from(list(OrderState)),
+    modify=st.booleans(), prefer=st.booleans(), tolerance=st.integers(0, 3), doubt=st.booleans(),
+    retry_ns=st.integers(0, 2), filled=st.integers(0, 4), flags=st.sampled_from([1, 5]), moves=st.booleans(),
+)  # fmt: skip
+def test_the_short_way_of_a_plain_move_is_the_long_way(
+    to, lots, state, modify, prefer, tolerance, doubt, retry_ns, filled, flags, moves
+) -> None:
+    one = moving(100, 101) if moves else order(100)
+    one.state, one.in_doubt, one.retry_ns, one.reported_lots, one.flags = state, doubt, retry_ns, filled, flags
+    rules = Rules(modify=modify, prefer_modify=prefer and modify, tolerance_ticks=tolerance, now_ns=1)
+    short_way = plan(quotes(to, lots=lots), [one], rules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planner, "is_plain_move", lambda *_: False)
+        assert plan(quotes(to, lots=lots), [one], rules) == short_way

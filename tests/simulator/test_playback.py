@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 import mmlab
 from mmlab.events import NS_PER_S, Kind
+from mmlab.feeds.slicing import cut
 from mmlab.lab.demo import SAMPLE
 from mmlab.lab.warm_up import calibrate, warm_up
 from mmlab.resolve import resolve
 from mmlab.simulator import build_tape, replay
-from mmlab.simulator.growing import WHOLE, GrowingTape
+from mmlab.simulator.growing import WHOLE, GrowingTape, moved
 from mmlab.simulator.playback import Playback
 
 LAG_NS = NS_PER_S
@@ -59,14 +60,14 @@ def test_in_parts_as_at_once(market, data):
     at_once = GrowingTape(mid, WHOLE)
     at_once.extend(events, over=True)
     tape, play, at = GrowingTape(mid, WHOLE), None, 0
-    for cut in [*cuts, events.size]:
-        over = cut == events.size
-        tape.extend(events[at:cut], over=over)
-        at = cut
+    for end in [*cuts, events.size]:
+        over = end == events.size
+        tape.extend(events[at:end], over=over)
+        at = end
         if tape.read:
             view = tape.tape()
             play = play or Playback(view, feed.instrument, params)
-            play.advance(view, int(events["local_ns"][cut - 1]) - (0 if over else LAG_NS))
+            play.advance(view, int(events["local_ns"][end - 1]) - (0 if over else LAG_NS))
             so_far = play.result()
             for name in ("fills", "decisions", "metrics"):
                 rows = getattr(so_far, name)
@@ -140,3 +141,42 @@ def test_what_was_forgotten_is_not_missed(market):
     assert result.metrics.tobytes() == whole.metrics.tobytes()
     assert result.orders.size == 0
     assert decided >= whole.decisions.size, "the first one after a `forget` is written even if nothing changed"
+
+
+@pytest.mark.parametrize("queue", ["risk_averse", "power"])
+@pytest.mark.parametrize("moves", [(60,), (40, 75, 76, 130)])
+def test_moving_to_a_tape_that_begins_later_changes_nothing(market, queue, moves):
+    feed, params, mid, _ = market
+    events, begin_ns = feed.events, int(feed.events["local_ns"][0])
+    whole = replay(build_tape(events), feed.instrument, params, queue=queue)
+    tape, at = GrowingTape(mid, WHOLE), 0
+    play = None
+    for second in range(10, 181, 5):
+        until = int(np.searchsorted(events["local_ns"], begin_ns + second * NS_PER_S, "right"))
+        tape.extend(events[at:until], over=until == events.size)
+        at = until
+        play = play or Playback(tape.tape(), feed.instrument, params, queue=queue)
+        play.advance(tape.tape(), begin_ns + (second - 2) * NS_PER_S)
+        if any(second - 5 < move <= second for move in moves):
+            first = int(np.searchsorted(tape.events["local_ns"], begin_ns + (second - 8) * NS_PER_S, "right"))
+            old, (tape, opening) = tape, moved(tape, first, rest(tape, first))
+            play.move(old.tape(), tape.tape(), first, opening)
+    play.advance(tape.tape(), int(events["local_ns"][-1]))
+    result = play.result()
+    for name in ("fills", "decisions", "metrics", "gates"):
+        assert getattr(result, name).tobytes() == getattr(whole, name).tobytes(), name
+    assert tape.size < events.size
+
+
+def test_a_tape_without_a_book_is_not_moved(market):
+    feed, _, mid, _ = market
+    gap = int(np.flatnonzero(feed.events["kind"] == Kind.GAP)[0])
+    tape = GrowingTape(mid, WHOLE)
+    tape.extend(feed.events[: gap + 1])
+    tape.extend(feed.events[gap + 1 :][:100], over=True)
+    assert moved(tape, gap + 1, rest(tape, gap + 1)) is None
+
+
+def rest(tape, first):
+    """A tape's rows from `first` on, after a snapshot."""
+    return cut(tape.events, first, tape.size, int(tape.events["local_ns"][first]))

@@ -25,20 +25,25 @@ def decode(data: bytes) -> Transaction | None:
 class PaperSigner:
     """Encodes."""
 
+    quick = True
+
     def sign(self, transaction: Transaction) -> Payload:
         """Bytes for `transaction`."""
         return Payload(transaction, _encoder.encode(transaction))
 
 
 class SlowSigner(PaperSigner):
-    """Blocks its thread for `delay_s` of real time, as heavy arithmetic would."""
+    """Blocks its thread for `delay_s` of real time, as heavy arithmetic would; 0: a no-op in a thread of its own."""
+
+    quick = False
 
     def __init__(self, delay_s: float) -> None:
         self.delay_s = delay_s
 
     def sign(self, transaction: Transaction) -> Payload:
         """Bytes for `transaction`, later."""
-        time.sleep(self.delay_s)
+        if self.delay_s:
+            time.sleep(self.delay_s)
         return super().sign(transaction)
 
 

@@ -1,0 +1,1 @@
+"""Studies: sweeps over grids of parameters, walk-forward folds, batches of notebooks."""
