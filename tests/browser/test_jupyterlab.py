@@ -108,6 +108,10 @@ def tune(page, artefacts) -> bool:
     """Move a slider of the session's widgets and press Apply; whether the engine's parameters changed."""
     client = Client(running()[-1])
     before = client.params()
+    revert = page.locator("button.jupyter-button", has_text="Revert").first
+    revert.scroll_into_view_if_needed()
+    revert.click()  # later cells changed parameters: these first, or the change is refused
+    page.wait_for_timeout(1000)
     slider = page.locator(".jupyter-widgets.widget-slider .noUi-handle").first
     slider.scroll_into_view_if_needed()
     slider.focus()
