@@ -31,7 +31,7 @@ lab: .venv/warm ## Open the notebooks in JupyterLab
 
 .PHONY: test
 test: lint types .venv/warm .venv-bench/installed browser ## Linters, types, import contracts, then the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: .venv/dev ## Ruff, spelling, import contracts, notebooks without outputs
