@@ -80,7 +80,8 @@ class Disk:
     def __call__(self, file, data, offset):
         self.writes += 1
         self.hang.wait()
-        if self.error is not None:
+        error = self.error  # the test's thread may take it away meanwhile
+        if error is not None:
             os.pwrite(file, data[: len(data) // 2], offset)
-            raise self.error
+            raise error
         return os.pwrite(file, data[: max(1, len(data) // 3)] if self.short else data, offset)
