@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,6 @@ def main() -> int:
         engine.stdin.close()
     except BrokenPipeError:
         pass  # it died at once, which is told below
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)  # the engine alone holds the pipe to the notebook now
     status = engine.wait()
     if status != 0:
         died(json.loads(plan), status, words)
@@ -57,13 +56,23 @@ def died(plan: dict[str, Any], status: int, words: Path) -> None:
     run_dir = Path(plan["run_dir"])
     withdraw(run_dir)
     if not (run_dir / "run.json").exists():
-        return  # it never began; the notebook was told
+        tell(words)
+        return
     read_run(run_dir)  # puts the directory in order
     how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
     last = words.read_bytes()[-LAST_WORDS:].decode(errors="replace")
     line = {"time": utc_now(), "level": "error", "event": "engine died", "how": how, "stderr": last}
     with (run_dir / "log.jsonl").open("ab") as log:
         log.write(json_line(line))
+
+
+def tell(words: Path) -> None:
+    """Tell the notebook why the engine never stood; it hears the first line only, and that may be the engine's own."""
+    last = words.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    line = {"failed": f"the engine died as it began: {''.join(last) or 'without a word'}", "kind": "SessionError"}
+    with suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ class Launched:
 
     def _await(self, patience_s: float) -> Client:
         until, said = time.monotonic() + patience_s, b""
-        while not said.endswith(b"\n"):
+        while b"\n" not in said:
             ready, _, _ = select.select([self._pipe], [], [], max(0.0, until - time.monotonic()))
             if not ready:
                 raise SessionError(f"{self.run_dir.name}: the engine is not up after {patience_s:g} s; it may still be")
@@ -123,7 +123,8 @@ class Launched:
                 break
             said += piece
         self._pipe.close()
-        values = json.loads(said) if said else {"failed": "the engine died as it began", "kind": "SessionError"}
+        unsaid = {"failed": "the engine died as it began", "kind": "SessionError"}
+        values = json.loads(said.partition(b"\n")[0]) if said else unsaid
         if "failed" in values:
             self._failed = getattr(errors, values["kind"], SessionError)(values["failed"])
             raise self._failed

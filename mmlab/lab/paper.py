@@ -70,9 +70,8 @@ def fault_plan(faults: list[tuple[str, Any]], seed: int) -> FaultPlan:
             values[name] = value
             continue
         shares = {code: value} if code else value
-        if isinstance(shares, dict):  # TOML's keys are text
-            shares = {int(key) if str(key).isdecimal() else key: share for key, share in shares.items()}
-            shares = {**values.get("rejects", {}), **shares}
+        if isinstance(shares, dict):
+            shares = {**values.get("rejects", {}), **{str(key): share for key, share in shares.items()}}
         values["rejects"] = shares
     return FaultPlan(**values)
 

@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,15 +65,10 @@ class Plan:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Plan:
         """Back from `to_json`."""
-        import tomllib
-
         strategy = values["strategy"]
-        faults = dict(values["faults"])
-        if "rejects" in faults:  # JSON's keys are text
-            faults["rejects"] = {int(k) if k.isdecimal() else k: share for k, share in faults["rejects"].items()}
         return cls(
             load_feed(values["feed"]), Config(**tomllib.loads(values["config"])), values["speed"], values["name"],
-            values["loop"], FaultPlan(**faults), values["seed"],
+            values["loop"], FaultPlan(**values["faults"]), values["seed"],
             None if strategy is None else quoter_at(strategy), values["queue"],
         )  # fmt: skip
 

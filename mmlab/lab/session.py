@@ -20,7 +20,6 @@ from mmlab.engine.engine import Engine
 from mmlab.errors import ConfigError, SessionError
 from mmlab.feeds.feed import Feed
 from mmlab.feeds.store import load_feed
-from mmlab.instrument import Instrument
 from mmlab.lab.backtesting import Queue, load_run, rerun
 from mmlab.lab.client import Client
 from mmlab.lab.demo import sample_feed
@@ -451,11 +450,6 @@ class Session:
     def _own(self, client: Callable[[], Client]) -> None:
         self._heartbeat = Heartbeat(client)
         self._heartbeat.start()
-
-    @property
-    def instrument(self) -> Instrument | None:
-        """The market, where the session was made here."""
-        return None if self._trade is None else self._trade.plan.feed.instrument
 
     def __repr__(self) -> str:
         if self._trade is None:

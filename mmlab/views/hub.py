@@ -16,8 +16,8 @@ from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from mmlab.telemetry.finish import has_writer
-from mmlab.telemetry.info import CRASHED, RUNNING
+from mmlab.telemetry.info import RUNNING
+from mmlab.telemetry.run_directory import how_it_stands
 from mmlab.views.analysis import Analysis
 from mmlab.views.store import Connect, Store, engine_of
 
@@ -150,9 +150,7 @@ def _list(folder: Path, records: dict[Path, tuple[int, dict[str, Any]]]) -> Iter
             if path not in records or records[path][0] != stamp:
                 records[path] = (stamp, json.loads(file.read_text(encoding="utf-8")))
             record = records[path][1]
-            ended = str(record["ended"])
-            if ended == RUNNING and not has_writer(path):
-                ended = CRASHED
+            ended = how_it_stands(path, record)
             yield Listed(path, str(record["started"]), str(record["mode"]), str(record["instrument"]["symbol"]), ended)
         except (OSError, ValueError, KeyError, TypeError):
             continue  # no run directory, or one that is being made

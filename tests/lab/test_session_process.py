@@ -343,6 +343,31 @@ def test_what_fails_at_the_start_is_told(feed_file, tmp_path):
         mmlab.Session(CONFIG, feed=feed_file, speed=float("inf")).start()
 
 
+def test_an_engine_that_dies_as_it_begins_says_why(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmlab.lab.plan.Plan.to_json", lambda *_, **more: json.dumps({"path": sys.path, **more}))
+    session = start(SAMPLE, tmp_path / "run")
+    with pytest.raises(mmlab.SessionError, match="died as it began: KeyError"):
+        session.state()
+
+
+WITHIN_A_LOOP = """
+import asyncio, sys, mmlab
+async def cell():
+    config = mmlab.Config().with_(**{"strategy.warmup_s": 5})
+    return mmlab.Session(config, feed=sys.argv[1], speed=float(sys.argv[3]), out=sys.argv[2]).run_sync(60)
+run = asyncio.run(cell())
+print(run.info.ended, len(run.orders) > 0)
+"""
+
+
+@pytest.mark.parametrize("speed", ["inf", "20"])
+def test_the_synchronous_form_within_a_running_loop(tmp_path, speed):
+    """In a process of its own, since nest_asyncio2 changes asyncio for good."""
+    command = [sys.executable, "-c", WITHIN_A_LOOP, str(SAMPLE), str(tmp_path / "run"), speed]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout == "duration over True\n", done.stderr
+
+
 def test_a_quoter_of_a_notebook_is_refused(feed_file, tmp_path):
     @mmlab.quoter
     def mine(market, metrics, position_lots, params, out):

@@ -154,6 +154,8 @@ class FaultPlan(Section):
     @classmethod
     def _check_rejects(cls, rejects: Any) -> Any:
         known = {code.value: code.name for code in Code}
+        if isinstance(rejects, dict):  # keys of TOML and JSON are text
+            rejects = {int(k) if isinstance(k, str) and k.isdecimal() else k: v for k, v in rejects.items()}
         if (
             not isinstance(rejects, dict)
             or not set(rejects) <= set(known)
