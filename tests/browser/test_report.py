@@ -63,8 +63,7 @@ def test_ink_follows_the_colour_scheme(open_report):
                   .find((model) => model.type === "Line" && model.tags.includes("ink")).line_color.value"""
     light = page.evaluate(ink)
     page.emulate_media(color_scheme="dark")
-    page.wait_for_timeout(100)
-    assert page.evaluate(ink) != light
+    page.wait_for_function(f"(light) => ({ink})() !== light", arg=light)
 
 
 def test_all_figures_zoom_together_and_back(open_report):
