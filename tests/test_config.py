@@ -75,6 +75,8 @@ NUMBERS = {
 WORDS = {name: get_args(field.annotation) for name, field in FIELDS.items() if "Literal" in str(field.annotation)}
 LISTS = {name: field for name, field in FIELDS.items() if get_origin(field.annotation) is tuple}
 SWITCHES = [name for name, field in FIELDS.items() if field.annotation is bool]
+TEXTS = {name for name, field in FIELDS.items() if field.annotation is str}
+"""Names of things at a venue, which only the venue can check."""
 
 
 def refused(**changes: Any) -> str:
@@ -84,7 +86,8 @@ def refused(**changes: Any) -> str:
 
 
 def test_every_parameter_is_bounded_and_described() -> None:
-    assert set(NUMBERS) | set(WORDS) | set(LISTS) | set(SWITCHES) == set(FIELDS)
+    assert set(NUMBERS) | set(WORDS) | set(LISTS) | set(SWITCHES) | TEXTS == set(FIELDS)
+    assert {"venue.market"} == TEXTS
     assert all(field.description for field in FIELDS.values())
 
 
