@@ -121,7 +121,8 @@ def test_lists_name_the_place(name: str) -> None:
     good = list(getattr(Config(), name.split(".", maxsplit=1)[0]).model_dump()[name.split(".")[1]])
     for value in (least - 1, most + 1, math.nan, "x"):
         message = refused(**{name: [*good[:-1], value]})
-        assert message.startswith(f"{name}.{len(good) - 1} = {value!r}: must be a number"), message
+        kind = "whole number" if isinstance(good[-1], int) else "number"
+        assert message.startswith(f"{name}.{len(good) - 1} = {value!r}: must be a {kind}"), message
         assert f"{least:g}" in message
         assert f"{most:g}" in message
     assert "must be a list of numbers" in refused(**{name: 3})
