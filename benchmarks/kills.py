@@ -11,6 +11,7 @@ orders are asked of the server directly. The last line printed is one JSON objec
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -21,10 +22,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from paper_exchange import PaperExchange, paper_exchange
+from paper_exchange import PaperExchange
 
+import mmlab
 from mmlab.lab.client import Client
-from mmlab.lab.demo import sample_feed
 
 VICTIMS = ("engine", "owner", "supervisor")
 PAIRS = (("engine", "owner"), ("engine", "supervisor"), ("owner", "supervisor"))
@@ -74,10 +75,8 @@ class Trial:
     def end(self) -> None:
         """Nothing of it goes on."""
         for pid in self.pids.values():
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         self.owner.wait()
         assert self.owner.stdout is not None
         self.owner.stdout.close()
@@ -111,16 +110,13 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
     results = []
-    with tempfile.TemporaryDirectory() as folder:
-        feed = Path(folder) / "feed.parquet"
-        sample_feed().save(feed)
-        with paper_exchange("--feed", str(feed), "--speed", "10", "--loop", "--min-schedule-s",
-                            str(MIN_SCHEDULE_S)) as exchange:  # fmt: skip
-            for _ in range(options.repeats):
-                for victims in (*((one,) for one in VICTIMS), *PAIRS):
-                    results.append(trial(exchange, victims))
-                    r = results[-1]
-                    print(f"{r['victims']:<20} empty after {r['empty_s']} s (limit {r['limit_s']}), later {r['later']}")
+    with mmlab.PaperServer(speed=10, loop=True, min_schedule_s=MIN_SCHEDULE_S) as server:
+        exchange = PaperExchange(server.ready)
+        for _ in range(options.repeats):
+            for victims in (*((one,) for one in VICTIMS), *PAIRS):
+                results.append(trial(exchange, victims))
+                r = results[-1]
+                print(f"{r['victims']:<20} empty after {r['empty_s']} s (limit {r['limit_s']}), later {r['later']}")
     print(json.dumps({"trials": results}))
     return 0 if all(r["good"] for r in results) else 1
 

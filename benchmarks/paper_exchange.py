@@ -1,4 +1,4 @@
-"""A paper server in a process of its own, and what it says of an account, asked by the official client's signer.
+"""What a paper server says of an account, asked with the official client's signer.
 
 Shared by the tests of live sessions and by the benchmarks on the wire. Nothing here goes through mmlab's adapter.
 """
@@ -7,26 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import subprocess
-import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 ANSWER_S = 10.0
-MMLAB = (sys.executable, "-c", "import sys; from mmlab.cli import main; sys.exit(main())")
 
 
 class PaperExchange:
-    """A running paper server."""
+    """A running paper server's own view of its first account."""
 
-    def __init__(self, process: subprocess.Popen[str], ready: dict[str, Any]) -> None:
-        self.process, self.ready = process, ready
+    def __init__(self, ready: dict[str, Any]) -> None:
+        self.ready = ready
         self.account = int(ready["accounts"][0]["index"])
         self.keys = {int(index): key for index, key in ready["accounts"][0]["api_keys"].items()}
         self._token, self._until_s = "", 0.0
@@ -96,28 +90,3 @@ class PaperExchange:
         path.touch(0o600)
         path.write_text(json.dumps(self.ready), encoding="utf-8")
         return path
-
-    def stop(self) -> None:
-        """End it."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
-
-
-@contextmanager
-def paper_exchange(*arguments: str) -> Iterator[PaperExchange]:
-    """A paper server with these arguments, on a free port."""
-    process = subprocess.Popen([*MMLAB, "paper-server", "--port", "0", *arguments], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the paper server ended with status {process.wait(5)} before it was ready")
-        exchange = PaperExchange(process, json.loads(line))
-        yield exchange
-        exchange.stop()
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait(10)
-        process.stdout.close()
