@@ -65,7 +65,7 @@ class PaperServer:
             if value is not False and value is not None:
                 words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
         self._words = tempfile.TemporaryFile()  # noqa: SIM115  its last words, should it not start
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603  our own program
             [*COMMAND, *words], stdout=subprocess.PIPE, stderr=self._words, start_new_session=True
         )
         self.ready: dict[str, Any] = ready_line(json.loads(self._first_line()))
