@@ -98,6 +98,7 @@ class Limits(Answer):
     """Answer of ``accountLimits``; fee ticks are millionths of the value traded."""
 
     user_tier: str = ""
+    effective_lit_stakes: str = ""
     current_maker_fee_tick: int | None = None
     current_taker_fee_tick: int | None = None
 

@@ -68,17 +68,20 @@ class Credentials:
     keys : dict of int to Secret
         API key index -> private key.
     cancel_keys : tuple of int
-        Those kept for cancels; all others quote.
+        Those kept for cancels.
+    spare_key : int, optional
+        Index of the key for whoever acts beside the session: dead man's switch, rescue. All others quote.
 
     Raises
     ------
     ConfigError
-        No key to quote with or to cancel with, an index out of range, or something that is no private key.
+        No key to cancel with, an index out of range, or something that is no private key.
     """
 
     account_index: int
     keys: dict[int, Secret] = field(repr=False)
     cancel_keys: tuple[int, ...]
+    spare_key: int | None = None
 
     def __post_init__(self) -> None:
         if self.account_index <= 0:
@@ -88,36 +91,42 @@ class Credentials:
                 raise ConfigError(f"API key index {index}: must be {MIN_API_KEY} to {MAX_API_KEY}")
             if not _is_private_key(key.reveal()):
                 raise ConfigError(f"API key {index} is not a private key: {KEY_DIGITS} hexadecimal digits expected")
-        missing = [index for index in self.cancel_keys if index not in self.keys]
+        named = self.cancel_keys if self.spare_key is None else (*self.cancel_keys, self.spare_key)
+        missing = [index for index in named if index not in self.keys]
         if missing or not self.cancel_keys:
             raise ConfigError(f"no private key for cancels: indexes {missing or 'not given'}")
-        if not self.quote_keys:
-            raise ConfigError("no API key is left to quote with: give one more than those kept for cancels")
+        if self.spare_key in self.cancel_keys:
+            raise ConfigError(f"spare key {self.spare_key} is kept for cancels: nonces of two users would collide")
 
     @property
     def quote_keys(self) -> tuple[int, ...]:
         """Indexes that quote."""
-        return tuple(index for index in self.keys if index not in self.cancel_keys)
+        return tuple(index for index in self.keys if index not in (*self.cancel_keys, self.spare_key))
 
     @classmethod
     def from_environment(
-        cls, account_index: int, indexes: Iterable[int], cancel_keys: Iterable[int], environ: Mapping[str, str] = os.environ
-    ) -> Credentials:
+        cls, account_index: int, indexes: Iterable[int], cancel_keys: Iterable[int], spare_key: int | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> Credentials:  # fmt: skip
         """Keys from environment variables, else from the keyring."""
-        keys = {index: find_key(account_index, index, environ) for index in indexes}
-        return cls(account_index, keys, tuple(cancel_keys))
+        wanted = dict.fromkeys((*indexes, *cancel_keys, *(() if spare_key is None else (spare_key,))))
+        keys = {index: find_key(account_index, index, environ) for index in wanted}
+        return cls(account_index, keys, tuple(cancel_keys), spare_key)
 
     @classmethod
     def from_ready_line(cls, ready: Mapping[str, Any]) -> Credentials:
         """Keys of the paper server, as its ready line tells them: they open nothing but the paper server.
 
-        ``ready["keys"]`` maps indexes to private keys; the last one is kept for cancels, unless ``cancel_keys`` says
-        otherwise.
+        ``ready["keys"]`` maps indexes to private keys. Unless ``cancel_keys`` and ``spare_key`` say otherwise, the last
+        one is spare if there are three or more, and the last of the others is kept for cancels.
         """
         found = ready["keys"]
         keys = {int(index): Secret(_without_prefix(str(text))) for index, text in found.items()}
-        cancel_keys = ready.get("cancel_keys") or [max(keys)]
-        return cls(int(ready["account_index"]), keys, tuple(int(index) for index in cancel_keys))
+        order = sorted(keys)
+        spare_key = ready.get("spare_key", order.pop() if len(order) > 2 else None)
+        cancel_keys = ready.get("cancel_keys") or [max(index for index in order if index != spare_key)]
+        spare_key = None if spare_key is None else int(spare_key)
+        return cls(int(ready["account_index"]), keys, tuple(int(index) for index in cancel_keys), spare_key)
 
 
 def find_key(account_index: int, index: int, environ: Mapping[str, str] = os.environ) -> Secret:
@@ -149,7 +158,7 @@ def _from_keyring(account_index: int, index: int) -> str:
 
 
 def _without_prefix(text: str) -> str:
-    return text[2:] if text.startswith("0x") else text
+    return text.removeprefix("0x")
 
 
 def _is_private_key(text: str) -> bool:
