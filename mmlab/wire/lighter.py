@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-BOOK, TRADE, MARKET_STATS = "order_book", "trade", "market_stats"
+BOOK, TRADE, MARKET_STATS, TICKER = "order_book", "trade", "market_stats", "ticker"
 SNAPSHOT_PREFIX = "subscribed/"
 OFF_BOOK_TRADES = frozenset({"deleverage", "market-settlement"})
 """Types of trades that no resting order took part in."""
@@ -110,6 +110,29 @@ class StatsFrame(msgspec.Struct):
     timestamp: Millis = 0
 
 
+class Quote(msgspec.Struct):
+    """A best quote; empty texts: there is none."""
+
+    price: str = ""
+    size: str = ""
+
+
+class Ticker(msgspec.Struct):
+    """Best ask and bid."""
+
+    a: Quote
+    b: Quote
+
+
+class TickerFrame(msgspec.Struct):
+    """Frame of ``ticker/M``: told whenever a best quote changes."""
+
+    type: str
+    channel: str
+    ticker: Ticker
+    nonce: Id = 0
+
+
 class _Head(msgspec.Struct):
     type: str = ""
     channel: str = ""
@@ -122,6 +145,7 @@ _DECODE: dict[str, Callable[[Any], Frame]] = {
     TRADE: msgspec.json.Decoder(TradeFrame).decode,
     MARKET_STATS: msgspec.json.Decoder(StatsFrame).decode,
 }
+_decode_ticker = msgspec.json.Decoder(TickerFrame).decode
 
 
 def decode(text: bytes | str | msgspec.Raw) -> Frame | None:
@@ -138,6 +162,20 @@ def decode(text: bytes | str | msgspec.Raw) -> Frame | None:
     if decoder is None or (family == MARKET_STATS and head.channel.endswith("all")):
         return None
     return decoder(text)
+
+
+def decode_family(family: str, text: bytes) -> Frame | TickerFrame | None:
+    """A market frame of the family that its type names; None for every other kind.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        A market frame without its fields.
+    """
+    if family == TICKER:
+        return _decode_ticker(text)
+    decoder = _DECODE.get(family)
+    return None if decoder is None else decoder(text)
 
 
 def market_of(channel: str) -> int:
