@@ -9,10 +9,14 @@ from mmlab.orders.state import State
 
 
 def sign_command(s: State, tx: Tx) -> Sign:
-    """`Sign` for the present round and nonce of `tx`."""
+    """`Sign` for the present round and nonce of `tx`. A cancel only says which order, however large and where it is."""
     order = s.orders.known.get(tx.client_id)
     if order is None:
         return Sign(s.now_ns, tx.tx_id, tx.round, tx.kind, tx.key, tx.nonce)
+    if tx.kind == TxKind.CANCEL:
+        return Sign(
+            s.now_ns, tx.tx_id, tx.round, tx.kind, tx.key, tx.nonce, order.client_id, order.order_index, order.side
+        )
     changing = tx.kind == TxKind.MODIFY
     return Sign(
         s.now_ns, tx.tx_id, tx.round, tx.kind, tx.key, tx.nonce, order.client_id, order.order_index, order.side,
