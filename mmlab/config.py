@@ -392,7 +392,7 @@ class Presign(Section):
     enabled: Literal["auto", "on", "off"] = Field(
         "auto", description="auto: where signing has a thread of its own (off for a quick signer, and in virtual time)"
     )
-    ticks: int = _number(8, 0, 100, "ticks", "targets may move so far either way and still find their payload")
+    ticks: int = _number(6, 0, 100, "ticks", "targets may move so far either way and still find their payload")
     cancels: int = _number(2, 1, 20, "", "cancels in a row that each key kept for them has ready")
     max_age_s: float = _number(300.0, 1, 3600, "s", "an older payload is not used; the venue's own limit holds besides")
 

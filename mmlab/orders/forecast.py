@@ -94,7 +94,7 @@ def drafts_of(s: State, quotes: list[Quote], mine: list[Order], rules: Rules, ti
             moved = [msgspec.structs.replace(q, price_ticks=q.price_ticks + shift) for q in quotes]
             if len(known) == len(mine):
                 yield from as_drafts(s, away, plan_side(side, moved, mine, rules)[0], set(taken))
-            if mine and away <= 1:  # filled: replaced at once, by the targets from before the fill
+            if mine and away == 0:  # filled: replaced at once, by the targets from before the fill
                 free = taken - {order.slot for order in mine}
                 yield from as_drafts(s, away, plan_side(side, moved, [], rules)[0], free)
 
