@@ -52,8 +52,7 @@ def fingerprint(s: State, centre: Quotes) -> tuple[Any, ...]:
     """All that a forecast depends on."""
     keys = [(key.next if key.ready else None) for key in s.keys.ring]
     orders = [
-        (o.client_id, o.order_index, o.state, o.aim_ticks, o.aim_lots, o.filled_lots, o.in_doubt)
-        for o in s.orders.working.values()
+        (o.client_id, o.state, o.aim_ticks, o.aim_lots, o.filled_lots, o.in_doubt) for o in s.orders.working.values()
     ]
     return centre, keys, orders, s.linked, s.recovered, s.halted, s.foreign, s.risk
 

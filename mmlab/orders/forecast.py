@@ -35,7 +35,6 @@ class Draft(NamedTuple):
     rank: int
     kind: TxKind
     client_id: int
-    order_index: int
     side: int
     price_ticks: int
     size_lots: int
@@ -60,7 +59,7 @@ def forecast(s: State, centre: Sequence[Quote], ticks: int, cancels: int) -> lis
     if not s.linked:
         return []
     working = [order for order in s.orders.working.values() if MAY_REST[order.state]]
-    orders = [settled(order) for order in working if order.state not in GONE]
+    orders = [settled(s, order) for order in working if order.state not in GONE]
     found = dict.fromkeys(cancels_of(s, orders, cancels))
     if s.recovered and not s.halted:
         rules = rules_of(s, working)._replace(now_ns=s.now_ns)
@@ -74,13 +73,13 @@ def forecast(s: State, centre: Sequence[Quote], ticks: int, cancels: int) -> lis
     return list(found)
 
 
-def settled(order: Order) -> Order:
-    """`order` as it will be when what is in flight about it is done."""
+def settled(s: State, order: Order) -> Order:
+    """`order` as it will be when it may be changed next: in strict mode, when what is in flight about it is done."""
     twin = copy(order)
     if twin.modify is not None:
         twin.price_ticks, twin.size_lots, twin.modify = order.new_price_ticks, order.new_size_lots, None
-    if twin.state not in COMING:
-        twin.state = OrderState.LIVE
+    if twin.state not in COMING or s.settings.ack_mode == "strict":
+        twin.state, twin.seen_ns = OrderState.LIVE, min(order.seen_ns, s.now_ns)
     twin.retry_ns = 0
     return twin
 
@@ -88,12 +87,10 @@ def settled(order: Order) -> Order:
 def drafts_of(s: State, quotes: list[Quote], mine: list[Order], rules: Rules, ticks: int) -> Iterator[Draft]:
     """What one side would ask for, were its targets moved by up to `ticks`, or its orders filled."""
     side, taken = quotes[0].side, set(s.orders.slots)
-    known = [order for order in mine if order.state not in COMING or rules.optimistic]
     for away in range(ticks + 1):
         for shift in (0,) if away == 0 else (away, -away):
             moved = [msgspec.structs.replace(q, price_ticks=q.price_ticks + shift) for q in quotes]
-            if len(known) == len(mine):
-                yield from as_drafts(s, away, plan_side(side, moved, mine, rules)[0], set(taken))
+            yield from as_drafts(s, away, plan_side(side, moved, mine, rules)[0], set(taken))
             if mine and away == 0:  # filled: replaced at once, by the targets from before the fill
                 free = taken - {order.slot for order in mine}
                 yield from as_drafts(s, away, plan_side(side, moved, [], rules)[0], free)
@@ -108,11 +105,11 @@ def as_drafts(s: State, rank: int, actions: list[Action], taken: set[int]) -> It
             if slot is None or client_id is None:
                 continue
             taken.add(slot)
-            yield Draft(rank, TxKind.PLACE, client_id, 0, action.side, action.price_ticks, action.lots, action.flags)
+            yield Draft(rank, TxKind.PLACE, client_id, action.side, action.price_ticks, action.lots, action.flags)
         elif isinstance(action, Change):
             order = action.order
             yield Draft(
-                rank, TxKind.MODIFY, order.client_id, order.order_index, order.side, action.price_ticks,
+                rank, TxKind.MODIFY, order.client_id, order.side, action.price_ticks,
                 action.lots + order.filled_lots, order.flags, own_key(s, order),
             )  # fmt: skip
 
@@ -135,7 +132,7 @@ def on_keys(s: State, drafts: list[Draft]) -> Iterator[Transaction]:
     for _, draft, key in ranked:
         assert key.next is not None  # noqa: S101  it is ready
         yield Transaction(
-            draft.kind, key.index, key.next, draft.client_id, draft.order_index, draft.side, draft.price_ticks,
+            draft.kind, key.index, key.next, draft.client_id, 0, draft.side, draft.price_ticks,
             draft.size_lots, draft.flags,
         )  # fmt: skip
 
@@ -143,10 +140,8 @@ def on_keys(s: State, drafts: list[Draft]) -> Iterator[Transaction]:
 def cancels_of(s: State, orders: list[Order], deep: int) -> Iterator[Transaction]:
     """A cancel of every order, for each of the next `deep` nonces of the keys for cancels; and one of all together."""
     keys = s.keys.cancels_in_turn()
-    optimistic = s.settings.ack_mode == "optimistic"
-    sure = [order for order in orders if order.state not in COMING or optimistic]
-    free = [order for order in sure if own_key(s, order) is None]
-    bound = [(order, key) for order in sure if (key := own_key(s, order)) is not None and key.ready]
+    free = [order for order in orders if own_key(s, order) is None]
+    bound = [(order, key) for order in orders if (key := own_key(s, order)) is not None and key.ready]
     for ahead in range(min(deep, len(free))):
         for key in keys:
             for order in free:
@@ -162,4 +157,4 @@ def cancels_of(s: State, orders: list[Order], deep: int) -> Iterator[Transaction
 def cancel_of(order: Order, key: Key, ahead: int) -> Transaction:
     """A cancel as `mmlab.orders.writing` asks for it."""
     assert key.next is not None  # noqa: S101  it is ready
-    return Transaction(TxKind.CANCEL, key.index, key.next + ahead, order.client_id, order.order_index, order.side)
+    return Transaction(TxKind.CANCEL, key.index, key.next + ahead, order.client_id, 0, order.side)
