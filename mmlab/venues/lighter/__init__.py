@@ -1,0 +1,1 @@
+"""Lighter: keys, signer, connections and feeds behind the venue protocol."""
