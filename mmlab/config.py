@@ -411,6 +411,17 @@ class Waits(Section):
     reconcile_s: float = _number(30.0, 0.1, 3600, "s", "a full view at least this often")
 
 
+class Presign(Section):
+    """Payloads signed ahead, so that an order need not wait for its signature."""
+
+    enabled: Literal["auto", "on", "off"] = Field(
+        "auto", description="auto: where signing has a thread of its own (off for a quick signer, and in virtual time)"
+    )
+    ticks: int = _number(6, 0, 100, "ticks", "targets may move so far either way and still find their payload")
+    cancels: int = _number(2, 1, 20, "", "cancels in a row that each key kept for them has ready")
+    max_age_s: float = _number(300.0, 1, 3600, "s", "an older payload is not used; the venue's own limit holds besides")
+
+
 class Execution(Section):
     """How targets become orders."""
 
@@ -425,6 +436,7 @@ class Execution(Section):
     refresh_tolerance_ticks: int = _number(1, 0, 1000, "ticks", "a move of fewer ticks is not worth the queue position")
     replace: Literal["modify", "cancel_place"] = Field("modify", description="how an order is moved")
     post_only: bool = Field(True, description="quotes are post-only")
+    presign: Presign = Presign()
 
 
 class Owner(Section):

@@ -36,6 +36,7 @@ from mmlab.engine.inbound import Inbound
 from mmlab.engine.live_watch import LiveWatch
 from mmlab.engine.mailbox import Mailbox, Stage
 from mmlab.engine.participation import Trading
+from mmlab.engine.presign import Presigner
 from mmlab.engine.setup import Setup
 from mmlab.engine.steering import Steering
 from mmlab.engine.supervisor import Alarm, Supervisor, text_of
@@ -92,6 +93,7 @@ class Engine:
         self.courier = Courier(
             venue, self.inbound, self.now, self._report, self.steering.barred, self.log, self.ordering.now
         )
+        self.presigner = Presigner(self.courier.signer, setup.config.execution.presign, venue.rules, self.now, self.log)
         self.manager = OrderManager(self._settings(params), self._last_ns)
         outlets = Outlets(
             self.courier.sign, self.courier.send, self._ask, self.steering.tripped, self.steering.halted, self._filled,
@@ -370,6 +372,7 @@ class Engine:
 
     def _settle(self) -> None:
         """What may wait until orders are on their way."""
+        self.presigner.look(self.manager.state)
         self.desk.write()
         self._tell_uptime()
         deadline_ns = self.manager.next_deadline()
@@ -487,6 +490,7 @@ class Engine:
         self._do(partial(self.decider.change, self.now(), params, self.version))
         self.participation.rules = setup.participation()
         self._report(e.Configure(self.now(), self._settings(params)))
+        self.presigner.configure(setup.config.execution.presign)
         setup.change(self.now(), source, {name: was[name] for name in new}, new, self.version)
         return self.version
 
@@ -509,6 +513,7 @@ class Engine:
         while True:
             await self.clock.sleep_until((self.now() // NS_PER_S + 1) * NS_PER_S)
             self._do(self._write_metrics)
+            self.presigner.look(self.manager.state)  # payloads age, whatever the market does
             self.steering.alarm(self.manager.position_lots)
             if self.live is not None:
                 self._look_at_venue(self.live)
