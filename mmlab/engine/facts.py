@@ -79,10 +79,18 @@ def engine_facts(engine: Engine) -> dict[str, Any]:
         "tasks_died": engine.supervisor.deaths,
         "switches": switch_table(engine),
         "gate_events": _gate_events(engine),
+        "presign": _numbers(getattr(engine, "presigner", None)),
+        "venue": _numbers(engine.venue),
         "quota": {"left": float(state.quota.left)} if state.quota.rule.on else {},
         "rate": {"tokens": float(state.tokens.tokens(state.now_ns))} if state.tokens.rule.capacity else {},
         "clock": {"session_s": engine.now() / NS_PER_S},
     }  # fmt: skip
+
+
+def _numbers(part: object) -> dict[str, Any]:
+    """What a part counts of itself, where it has ``numbers()``: the bank of presigned payloads, a live venue."""
+    numbers = getattr(part, "numbers", None)
+    return numbers() if callable(numbers) else {}
 
 
 def metric_values(engine: Engine) -> dict[str, float]:
