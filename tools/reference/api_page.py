@@ -9,8 +9,8 @@ from tools.reference.markdown import MADE
 
 HEAD = """# Python interface
 
-What `import mmlab` offers. On the built site (`make docs`) every name has its signature and docstring here; in the source
-text it is a list.
+What `import mmlab` offers. On the built site (`make docs`) every name has its signature and docstring here; in the
+source text it is a list.
 """
 GROUPS = {
     "Market data": ("Feed", "load_feed", "import_feed", "EVENT", "Kind", "Instrument"),

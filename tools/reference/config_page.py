@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from mmlab.config import Config
@@ -19,7 +20,7 @@ AT_START = {
     "risk.target_pct": "decides what a position is",
     "risk.max_total_notional": "the reservation is made at the start; if it was set then, its value reloads",
     "execution.instance": "part of the ids of orders that rest",
-    "telemetry": "the tables are made at the start",
+    "telemetry": "files and listener are made at the start",
     "venue": "the connection is made at the start",
 }
 """Fields, or whole sections, that a running session takes note of but does not act on, and why."""
@@ -27,12 +28,12 @@ AT_START = {
 HEAD = """# Configuration reference
 
 Every parameter, from the model in `mmlab.config`. A TOML file holds only what differs from the defaults; `--set
-NAME=VALUE` and `Config.with_` take the dotted names below. A wrong name, type or value is a `ConfigError` that lists every
-wrong field with its allowed range, and nothing is applied.
+NAME=VALUE` and `Config.with_` take the dotted names below. A wrong name, type or value is a `ConfigError` that lists
+every wrong field with its allowed range, and nothing is applied.
 
 - **Default** `none`: worked out from the instrument or the warm-up, as the meaning says.
-- **Live** `yes`: `session.update`, `mmlab attach --set`, `POST /params` and the dashboard's *Tune* change it between two
-  decisions of a running session. `start`: it counts for the next session only.
+- **Live** `yes`: `session.update`, `mmlab attach --set`, `POST /params` and the dashboard's *Tune* change it between
+  two decisions of a running session. `start`: it counts for the next session only.
 - Where a `_ticks` value has a `_bps` twin, the larger distance holds.
 """
 
@@ -53,6 +54,7 @@ class Parameter:
         return not any(self.name == start or self.name.startswith(f"{start}.") for start in AT_START)
 
 
+@cache
 def sections() -> list[tuple[str, str, list[Parameter]]]:
     """Every section that has fields of its own: dotted name, purpose, fields."""
     schema = Config.model_json_schema()

@@ -29,8 +29,8 @@ BESIDE = {
     ("in doubt", "changing"): (13.0, 0.5), ("changing", "in doubt"): (13.0, 0.5),
 }  # fmt: skip
 """(start, end) -> how far aside the arrow stands, and where on it its label."""
-OMITTED = {("rests", "draining"), ("changing", "draining"), ("under way", "draining"), ("rests", "over"),
-           ("under way", "over"), ("ours", "over")}  # fmt: skip
+OMITTED = {("changing", "over"), ("rests", "draining"), ("changing", "draining"), ("under way", "draining"),
+           ("rests", "over"), ("under way", "over"), ("ours", "over")}  # fmt: skip
 """Arrows to `draining` and `over` that the note under the picture says, lest it become a web."""
 
 
@@ -87,6 +87,6 @@ def drawn(page: str) -> str:
     head, rest = page.split(BEGIN)
     _, tail = rest.split(END)
     ways = ("![Life cycle of an order](images/order_life.svg)\n\n"
-            "From *under way*, *rests* and *changing* an order may also be drained or be over at once; what is not yet sent may be"
-            " withdrawn. The whole table:\n\n")  # fmt: skip
+            "From *under way*, *rests* and *changing* an order may also be drained or be over at once; what"
+            " is not yet sent may be withdrawn. The whole table:\n\n")  # fmt: skip
     return head + BEGIN + ways + whole() + END + tail

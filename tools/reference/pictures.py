@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from tools.reference import order_states
 from tools.reference.svg import GREY, WARM, Arrow, Box, Frame, picture
@@ -42,7 +43,7 @@ def tasks() -> str:
         "decide": Box(450, 70, 120, 46, ("decide",)),
         "order": Box(450, 230, 120, 46, ("order",)),
         "signer": Box(660, 310, 150, 46, ("signer", "thread, or quick")),
-        "send": Box(660, 175, 150, 46, ("send", "last gate"),),
+        "send": Box(660, 175, 150, 46, ("send", "last gate")),
         "watch": Box(660, 70, 150, 46, ("watch", "once a second")),
         "out": Box(840, 175, 120, 46, ("venue",), WARM),
         "files": Box(450, 345, 190, 46, ("run directory",), GREY),
@@ -92,7 +93,7 @@ def decision() -> str:
         boxes[name] = Box(x + w / 2, 60, w, 40, (name,), WARM if name in {"feed", "venue"} else "#e8f0f8")
         x += w + 28
     boxes["account feed"] = Box(640, 160, 130, 40, ("account feed",), GREY)
-    arrows = [Arrow(a, b) for a, b in zip(names[:-1], names[1:], strict=True)]
+    arrows = [Arrow(a, b) for a, b in pairwise(names)]
     arrows += [
         Arrow("venue", "account feed", "acks, fills", at=0.45),
         Arrow("account feed", "order manager", "reports", at=0.45),

@@ -123,7 +123,7 @@ def picture(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
         f' role="img" font-family="system-ui, sans-serif" font-size="13" fill="{INK}" text-anchor="middle">\n'
         f"<title>{escape(title)}</title>\n"
-        '<style>.s{font-size:11.5px;fill:#334555}.t{font-size:11.5px;fill:#5b6f82;text-anchor:start}</style>\n'
+        "<style>.s{font-size:11.5px;fill:#334555}.t{font-size:11.5px;fill:#5b6f82;text-anchor:start}</style>\n"
         f'<defs><marker id="head" viewBox="0 0 8 8" refX="7.4" refY="4" markerWidth="8" markerHeight="8"'
         f' orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" fill="{LINE}"/></marker></defs>\n'
         f'<rect width="{width}" height="{height}" rx="6" fill="#fff"/>\n' + "\n".join(parts) + "\n</svg>\n"

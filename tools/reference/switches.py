@@ -1,4 +1,4 @@
-"""What each kill switch and gate is, in words: the one table behind the reference and the runbooks' lists of settings."""
+"""What each gate and kill switch is, in words: behind the reference, and the settings in the runbooks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ GATES = (
 SWITCHES = (
     Told("toxic", "rolling 1-s markout of a side, at least 20 effective samples", "below the threshold, significantly",
          "side: pulled; the light side widens instead while inventory must leave",
-         "by itself after the pause (2 s, doubling to 5 s), with fresh samples", ("kill.toxic", "kill.pause_light_side")),
+         "by itself after the pause (2 s, doubling to 5 s), with fresh samples",
+         ("kill.toxic", "kill.pause_light_side")),
     Told("burst", "p95 of a side's fill rate, at least 20 hits", "above 3 a second", "side: paused",
          "by itself after 0.5 s, doubling to 1 s", ("kill.burst", "kill.pause_light_side")),
     Told("losing", "P&L per million over 30 min, enough notional", "below -30 quote, significantly",

@@ -13,15 +13,16 @@ What they do, seen at work: [gates and kill switches](../gates.md). What to do w
 [runbook](../runbooks/index.md). Numbers below are defaults; every setting is in the
 [configuration reference](config.md).
 
-A **gate** removes or worsens quotes, trigger by trigger. A **kill switch** pauses a side or halts everything. *Latched* means that
-only an operator re-arms it. The higher one in this line wins; a lower one only takes away from what is left:
+A **gate** removes or worsens quotes, trigger by trigger. A **kill switch** pauses a side or halts everything. *Latched*
+means that only an operator re-arms it. The higher one in this line wins; a lower one only takes away from what is left:
 
 > latched or global halt > link, stale, clock > volatility > age exit > side pause > flip gate > cooldown > ladder
 """
 CONDITIONS = """
 Every re-arm, by itself or by hand, needs: link up, venue trading, account reconciled, a two-sided uncrossed book for
-`kill.fresh_s`, and no other trip. A repeat within `kill.memory_s` doubles the duration up to its cap. With `kill.mode = "observe"` the
-switches of the kernel only write down that they would have acted (action `observe`); `manual` and the engine's own switches act all the same.
+`kill.fresh_s`, and no other trip. A repeat within `kill.memory_s` doubles the duration up to its cap. With
+`kill.mode = "observe"` the switches of the kernel only write down that they would have acted (action `observe`);
+`manual` and the engine's own switches act all the same.
 """
 START, END = "<!-- settings -->", "<!-- end of settings -->"
 
@@ -59,8 +60,8 @@ def page() -> str:
     return (
         MADE + HEAD + f"\n## Gates\n\n{gates}\n## Kill switches\n\n{switches}{CONDITIONS}{note}"
         f"\n## Actions\n\nColumn `action` of `run.gates` and `gates.jsonl`.\n\n{actions}"
-        "\n## Reasons\n\nBits of `bid_reasons` and `ask_reasons` in `run.decisions` and `metrics.csv`: everything that kept"
-        f" a side from its model quote.\n\n{reasons}"
+        "\n## Reasons\n\nBits of `bid_reasons` and `ask_reasons` in `run.decisions` and `metrics.csv`: everything"
+        f" that kept a side from its model quote.\n\n{reasons}"
         f"\n## Codes of switches\n\nIn the raw records; files hold the names.\n\n{numbers}"
     )
 
