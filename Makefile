@@ -64,6 +64,12 @@ notebooks: .venv/dev .venv/warm ## Run every notebook through papermill, into ar
 	    $(BIN)/papermill --cwd notebooks $$notebook artefacts/$$(basename $$notebook); \
 	done
 
+.PHONY: docs
+docs: .venv/installed .venv-docs/installed ## Build the docs as a site, into build/site
+	@$(BIN)/python docs/generate.py
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	@echo "build/site/index.html; with search: python3 -m http.server --bind 127.0.0.1 --directory build/site"
+
 .PHONY: bench
 bench: .venv/warm .venv-bench/installed ## Parity and speed against hftbacktest
 	@$(BIN)/python benchmarks/hftbacktest_parity.py
@@ -122,6 +128,13 @@ $(BIN)/python:
 	@$(BIN)/python -m venv --clear .venv-bench
 	@.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install $$($(BIN)/python -c \
 	    "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['bench'])")
+	@touch $@
+
+.venv-docs/installed: pyproject.toml | .venv/installed
+	@echo "Installing MkDocs in .venv-docs (once)"
+	@$(BIN)/python -m venv --clear .venv-docs
+	@.venv-docs/bin/python -m pip --disable-pip-version-check --quiet install $$($(BIN)/python -c \
+	    "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])")
 	@touch $@
 
 .PHONY: browser
