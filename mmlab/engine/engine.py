@@ -213,6 +213,11 @@ class Engine:
             await self.clock.sleep_until(self.now() + LOOK_NS)
         return done()
 
+    @property
+    def emptied(self) -> bool:
+        """Whether the session has ended with a book that is proven to hold none of ours."""
+        return bool(self.ended) and self._is_empty()
+
     def _is_empty(self) -> bool:
         """Whether the book is proven to hold none of ours, by the order manager or by the emergency's last view."""
         return self.participation.trading == Trading.HALTED or self.emergency.emptied

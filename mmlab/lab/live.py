@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from mmlab.venues.lighter import Credentials, Endpoint, LighterVenue
 
 PAPER = "paper server"
+LEAST_S = 2.0
+"""A plan to cancel all may be missing so long before the switch trips: to renew it is to call it off first."""
 
 
 @dataclass(frozen=True)
@@ -67,22 +71,38 @@ class Live:
             raise ConfigError("venue.account_index: which account is to trade?")
         return index
 
-    def credentials(self, config: Config, keys: tuple[int, ...] | None = None) -> Credentials:
-        """Keys: of the paper server those it told, else from the environment or the keyring.
+    def credentials(self, config: Config) -> Credentials:
+        """Keys of a session: for quotes, for cancels, and one for the dead-man's switch.
 
         Raises
         ------
-        ConfigError, SigningError
+        ConfigError
             There is none under an index, or the account is not the paper server's.
         """
-        from mmlab.venues.lighter import Credentials
+        venue = config.venue
+        return self._keys(config, venue.quote_keys, venue.cancel_keys, venue.supervisor_key)
 
-        venue, index = config.venue, self.account_index(config)
-        wanted = keys or (*venue.quote_keys, *venue.cancel_keys)
-        cancels = tuple(key for key in venue.cancel_keys if key in wanted)
+    def rescue_credentials(self, config: Config) -> Credentials:
+        """The supervisor's key alone."""
+        return self._keys(config, (), (config.venue.supervisor_key,), None)
+
+    def _keys(
+        self, config: Config, quotes: tuple[int, ...], cancels: tuple[int, ...], spare: int | None
+    ) -> Credentials:
+        """Of the paper server those it told, and no others; else from the environment or the keyring."""
+        from mmlab.venues.lighter import Credentials, Secret
+
+        index = self.account_index(config)
         if self.paper is None:
-            return Credentials.from_environment(index, wanted, cancels)
-        return Credentials.from_paper(self.paper, index, wanted, cancels)
+            return Credentials.from_environment(index, quotes, cancels, spare)
+        told = next((a["api_keys"] for a in self.paper["accounts"] if a["index"] == index), None)
+        if told is None:
+            raise ConfigError(f"venue.account_index = {index}: the paper server has no such account")
+        wanted = (*quotes, *cancels, *(() if spare is None else (spare,)))
+        missing = [key for key in wanted if str(key) not in told]
+        if missing:
+            raise ConfigError(f"venue keys {missing}: the paper server told keys {sorted(map(int, told))} only")
+        return Credentials(index, {key: Secret(told[str(key)]) for key in wanted}, cancels, spare)
 
 
 def live_of(config: Config, *, paper: str | Path | Mapping[str, Any] | None, dry_run: bool, remote: bool) -> Live:
@@ -139,7 +159,7 @@ class LiveMarket:
     def __init__(self, plan: Plan, live: Live) -> None:
         self._plan, self._live = plan, live
         self._venue: LighterVenue | None = None
-        self._warmup: WarmUp | None = None
+        self._log: Log | None = None
 
     @property
     def mode(self) -> str:
@@ -157,21 +177,25 @@ class LiveMarket:
         """As the venue describes it."""
         return self._opened.instrument
 
-    async def open(self, log: Log | None = None) -> None:
+    async def open(self) -> None:
         """Connect, and learn what the market and the account are."""
         from mmlab.venues.lighter import LighterVenue
 
         config, live = self._plan.config, self._live
         self._venue = await LighterVenue.open(
-            live.endpoint(config), live.credentials(config), config.venue.market, clock=live_clock(), log=log,
-            dry_run=live.dry_run, submit=config.venue.submit,
+            live.endpoint(config), live.credentials(config), market_name(config.venue.market), clock=live_clock(),
+            log=self._say, dry_run=live.dry_run, submit=config.venue.submit,
         )  # fmt: skip
+
+    def _say(self, event: str, **fields: Any) -> None:
+        """The adapter's words go to the session's log, once there is one."""
+        if self._log is not None:
+            self._log.info(event, ts_ns=self._opened.clock.now_ns(), **fields)
 
     async def warm_up(self, log: Log) -> WarmUp:
         """By the plan's feed if there is one, else by listening."""
-        feed, config = self._plan.feed, self._plan.config
-        self._warmup = fit_of(feed, config) if feed is not None else await live_warm_up(self._opened, config, log)
-        return self._warmup
+        feed, config, self._log = self._plan.feed, self._plan.config, log
+        return fit_of(feed, config) if feed is not None else await live_warm_up(self._opened, config, log)
 
     def venue(self, _: np.ndarray[Any, Any]) -> Venue:
         """The venue as it was opened."""
@@ -196,23 +220,34 @@ class LiveMarket:
         return min(1.0, (engine.now() - engine.began_ns) / max(1.0, duration_s * NS_PER_S))
 
     def beside(self, engine: Engine) -> None:
-        """The dead-man's switch, with the supervisor's key."""
-        if self._live.dry_run:
-            return
-        from mmlab.venues.lighter import DeadMan
+        """The dead-man's switch."""
+        engine.supervisor.start("dead_man", lambda: self._keep(engine), restart=True)
 
-        config, live = self._plan.config, self._live
-        venue = config.venue
-        credentials = live.credentials(config, (venue.supervisor_key,))
-        dead_man = DeadMan(
-            live.endpoint(config), credentials, venue.supervisor_key, ahead_s=venue.dead_man_s,
-            renew_s=venue.dead_man_renew_s,
-        )  # fmt: skip
+    async def _keep(self, engine: Engine) -> None:
+        """Keep the venue's scheduled cancel-all ahead of now; a plan that cannot be renewed trips the switch."""
+        from mmlab.venues.lighter import DeadMan, Schedule
 
-        def told(ok: bool, detail: str) -> None:
-            if ok:
-                engine.steering.cleared(Switch.DEAD_MAN)
-            else:
-                engine.steering.trip(Switch.DEAD_MAN, detail, cause=True)
+        venue, config = self._opened, self._plan.config.venue
+        schedule = Schedule(config.dead_man_s, config.dead_man_renew_s)
+        dead_man = DeadMan(venue.plan_cancel_all, schedule, self._say)
+        covered_s = time.time()
+        dead_man.start()
+        try:
+            while True:
+                await asyncio.sleep(config.dead_man_renew_s / 4)
+                if schedule.covers(time.time()):
+                    covered_s = time.time()
+                    engine.steering.cleared(Switch.DEAD_MAN)
+                elif (missing_s := time.time() - covered_s) > max(LEAST_S, config.dead_man_renew_s / 2):
+                    engine.steering.trip(
+                        Switch.DEAD_MAN, "the scheduled cancel-all cannot be renewed", cause=True, value=missing_s
+                    )
+        finally:
+            if engine.emptied:
+                await dead_man.stop()
+            # else the plan stands: should we fail to cancel what is left, the venue does it
 
-        engine.supervisor.start("dead_man", lambda: dead_man.run(told), restart=True)
+
+def market_name(text: str) -> str | int:
+    """A market's symbol, or its id."""
+    return int(text) if text.isdigit() else text

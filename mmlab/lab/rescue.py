@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmlab.venues.lighter.endpoint import Endpoint
+from mmlab.venues.lighter.endpoints import Endpoint
 from mmlab.venues.lighter.keys import Credentials
 from mmlab.venues.lighter.rescue import cancel_everything
 
@@ -31,7 +31,7 @@ class Rescue:
 
         config, live = Config(**tomllib.loads(plan["config"])), Live(**plan["live"])
         key = config.venue.supervisor_key
-        return cls(live.endpoint(config), live.credentials(config, (key,)), key)
+        return cls(live.endpoint(config), live.rescue_credentials(config), key)
 
     def __call__(self) -> str:
         """Cancel all; what came of it, in words."""

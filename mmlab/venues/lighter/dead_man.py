@@ -37,10 +37,10 @@ class Schedule:
 
     Parameters
     ----------
-    min_schedule_s : float
-        The venue's least time ahead.
+    ahead_s : float
+        How far ahead the cancel-all is planned; the venue has a least time, `MIN_SCHEDULE_S`.
     renew_s : float, optional
-        How often the plan is put off. Default: a fifth of `min_schedule_s`.
+        How often the plan is put off. Default: a fifth of `ahead_s`.
 
     Attributes
     ----------
@@ -50,12 +50,13 @@ class Schedule:
         Whether that is known.
     """
 
-    def __init__(self, min_schedule_s: float = MIN_SCHEDULE_S, renew_s: float | None = None) -> None:
-        self.renew_s = min_schedule_s / 5 if renew_s is None else renew_s
-        margin_s = min(MARGIN_S, min_schedule_s)
-        self.ahead_s = min_schedule_s + margin_s
-        if not 0 < self.renew_s <= min_schedule_s or self.ahead_s > MAX_SCHEDULE_S:
-            raise ConfigError(f"dead man's switch: renew_s {self.renew_s:g} must be in (0, {min_schedule_s:g}]")
+    def __init__(self, ahead_s: float = MIN_SCHEDULE_S + MARGIN_S, renew_s: float | None = None) -> None:
+        self.ahead_s, self.renew_s = ahead_s, ahead_s / 5 if renew_s is None else renew_s
+        if not 0 < self.renew_s < ahead_s <= MAX_SCHEDULE_S:
+            raise ConfigError(
+                f"dead man's switch: renewed every {self.renew_s:g} s must be more often than {ahead_s:g} s, the time"
+                f" that it is planned ahead, at most {MAX_SCHEDULE_S:g} s"
+            )
         self.at_s: float | None = None
         self.sure = False
         self.retry_s = 0.0

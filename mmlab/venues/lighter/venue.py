@@ -180,15 +180,14 @@ class LighterVenue:
 
     # --- Dead man's switch ------------------------------------------------------------------------------------------
 
-    async def schedule_cancel_all(self, at_ms: int) -> Reply:
-        """Have the venue cancel all orders of the account at `at_ms` (wall clock), with the spare key."""
-        return await self._spare(CancelAll.SCHEDULED, at_ms)
+    async def plan_cancel_all(self, how: CancelAll, at_ms: int = 0) -> Reply:
+        """Have the venue cancel all orders of the account at `at_ms` (wall clock), or call that off; the spare key's.
 
-    async def abort_scheduled(self) -> Reply:
-        """Call the planned cancel-all off, with the spare key."""
-        return await self._spare(CancelAll.ABORT, 0)
-
-    async def _spare(self, how: CancelAll, at_ms: int) -> Reply:
+        Raises
+        ------
+        ConfigError
+            There is no spare key.
+        """
         if self._spare_sender is None:
             raise ConfigError("the dead man's switch needs a key of its own: give credentials with a spare key")
         if self._dry is not None:
