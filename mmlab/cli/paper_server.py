@@ -37,7 +37,7 @@ def server_arguments(one: Parser) -> None:
 
 def paper_server(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    from mmlab.lab.paper_server import Options, serve
+    from mmlab.lab.serving import Options, serve
 
     if options.faults is not None or options.state is not None:
         raise ConfigError("--faults and --state: not yet")

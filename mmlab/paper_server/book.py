@@ -42,6 +42,8 @@ class Book:
         self._sides = {BID: self.bids, ASK: self.asks}
         self.changed: set[tuple[int, int]] = set()
         self.nonce = self.updated_ns = 0
+        self._best_nonce = 0
+        self._bests: tuple[int | None, int | None] = (None, None)
         self.mark_ticks: int | None = None
         self.funding: tuple[int, int] | None = None
 
@@ -99,12 +101,19 @@ class Book:
     @property
     def best_bid(self) -> int | None:
         """Ticks; None: no bid."""
-        return max(self.bids) if self.bids else None
+        return self._best()[0]
 
     @property
     def best_ask(self) -> int | None:
         """Ticks; None: no ask."""
-        return min(self.asks) if self.asks else None
+        return self._best()[1]
+
+    def _best(self) -> tuple[int | None, int | None]:
+        """Both, looked for once a change."""
+        if self._best_nonce != self.nonce:
+            self._best_nonce = self.nonce
+            self._bests = (max(self.bids, default=None), min(self.asks, default=None))
+        return self._bests
 
     @property
     def mid_ticks(self) -> float | None:

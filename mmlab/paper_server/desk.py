@@ -7,6 +7,7 @@ expiries, scheduled cancel-alls and triggers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from mmlab.events import NEVER_NS, NS_PER_MS, OrderReason, TargetFlag
 from mmlab.paper_server.changes import News
@@ -101,7 +102,7 @@ class Desk:
 
     def _take(self, market_ns: int) -> None:
         for index, exchange in self._exchanges.items():
-            if exchange.live:
+            if not exchange.idle:
                 self._settle(self.accounts[index], exchange.advance(market_ns))
         prints, fundings = self.market.take(market_ns)
         for one in prints:
@@ -257,7 +258,7 @@ class Desk:
         if not exchange.is_live(order.index):
             return
         order.self_trade = tx.attribute(Attribute.SELF_TRADE_BEHAVIOUR)
-        moved = Order(**{**_fields(order), "ticks": tx.price, "lots": lots})
+        moved = replace(order, ticks=tx.price, lots=lots)
         if self._collides(account, moved, now_ns):
             self._remove(account, order, now_ns, OrderStatus.CANCELED_SELF_TRADE)
             return
@@ -319,7 +320,7 @@ class Desk:
     def _collides(self, account: Account, order: Order, now_ns: int) -> bool:
         """Do to the account's own orders what the self-trade mode says; whether the order must not go on."""
         exchange = self.exchange_of(account)
-        found = collide(order, account.orders, exchange.live, self.market.book)
+        found = collide(order, account.orders, lambda: exchange.live, self.market.book)
         if found is None:
             return False
         if order.time_in_force == TimeInForce.POST_ONLY:
@@ -420,7 +421,3 @@ class Desk:
         change.money = True
         self.news.trades.append(trade)
         self._told_order(account, order, wall_ns)
-
-
-def _fields(order: Order) -> dict[str, object]:
-    return {name: getattr(order, name) for name in Order.__slots__}

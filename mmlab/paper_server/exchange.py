@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mmlab.instrument import Instrument
@@ -18,8 +20,13 @@ class AccountExchange(Exchange):
         super().__init__(tape, instrument, params_of(instrument), queue, places=MAX_ORDERS_PER_MARKET + 24)
         self._begin(shift_ns, position_lots)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no order is live."""
+        return not self._place_of
 
-def params_of(instrument: Instrument) -> np.ndarray:  # type: ignore[type-arg]
+
+def params_of(instrument: Instrument) -> np.ndarray[Any, Any]:
     """The parameters that an exchange reads: the market's steps. Fees are the server's business."""
     params = np.zeros(1, PARAMS)
     market = params["instrument"]

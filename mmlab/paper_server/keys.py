@@ -40,7 +40,7 @@ def make_keys(accounts: int, keys_per_account: int, first_key: int) -> Keys:
 
 def _signer() -> Any:
     try:
-        from lighter import create_api_key
+        from lighter.signer_client import create_api_key
     except ImportError:
         raise ConfigError(
             "keys are made with the official client, which is not installed: pip install 'mmlab[lighter]',"

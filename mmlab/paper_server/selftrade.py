@@ -7,7 +7,7 @@ them; the mode decides which of the two goes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mmlab.paper_server.book import Book
@@ -28,12 +28,15 @@ class Collision:
     before_lots: int = 0
 
 
-def collide(order: Order, own: Mapping[int, Order], resting: Mapping[int, Resting], book: Book) -> Collision | None:
+def collide(
+    order: Order, own: Mapping[int, Order], live: Callable[[], Mapping[int, Resting]], book: Book
+) -> Collision | None:
     """What `order` does to the account's resting orders; None: it reaches none of them."""
-    crossed = sorted(
-        (one for index, one in own.items() if index != order.index and index in resting and _crosses(order, one)),
-        key=lambda one: order.side * one.ticks,
-    )
+    crossed = [one for index, one in own.items() if index != order.index and _crosses(order, one)]
+    if not crossed:
+        return None
+    resting = live()
+    crossed = sorted((one for one in crossed if one.index in resting), key=lambda one: order.side * one.ticks)
     found = Collision()
     for one in crossed:
         before = book.lots_before(one.side, one.ticks) + int(resting[one.index].ahead_lots)
