@@ -9,7 +9,6 @@ from mmlab.events import OrderState as O
 from mmlab.orders.states import MAY_REST, NEXT, PENDING, RESTING, TERMINAL, TRANSITIONS, UNSENT, Step
 
 
-
 def test_every_state_of_the_terms_is_in_the_table():
     assert set(TRANSITIONS) == set(O)
     assert all(NEXT[state][step] == TRANSITIONS[state].get(step) for state in O for step in Step)
