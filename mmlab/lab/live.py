@@ -1,4 +1,4 @@
-"""A live venue for a session: where it is, with which keys, and what has to run beside the engine."""
+"""A live venue for a session: whether it may trade there, and what has to run beside the engine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from mmlab.engine.setup import Log
 from mmlab.errors import ConfigError, VenueError
 from mmlab.events import NS_PER_S, Switch
 from mmlab.instrument import Instrument
+from mmlab.lab.access import PAPER, Live
 from mmlab.lab.backtesting import setting_dict
 from mmlab.lab.market import fit_of, live_clock, live_warm_up
 from mmlab.lab.safety import require_armed, require_loopback
@@ -28,81 +28,10 @@ from mmlab.venues.protocol import Venue
 
 if TYPE_CHECKING:
     from mmlab.lab.plan import Plan
-    from mmlab.venues.lighter import Credentials, Endpoint, LighterVenue
+    from mmlab.venues.lighter import LighterVenue
 
-PAPER = "paper server"
 LEAST_S = 2.0
 """A plan to cancel all may be missing so long before the switch trips: to renew it is to call it off first."""
-
-
-@dataclass(frozen=True)
-class Live:
-    """Which exchange: the venue's own host, or a paper server with the keys it gave.
-
-    Attributes
-    ----------
-    paper : dict or None
-        The paper server's ready line; None: the venue itself, with keys from the environment or the OS keyring.
-    dry_run : bool
-        Everything is signed and logged, nothing is sent.
-    """
-
-    paper: dict[str, Any] | None = field(default=None, repr=False)
-    dry_run: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """For the engine's process; it holds the paper server's keys, so it only ever goes through a pipe."""
-        return {"paper": self.paper, "dry_run": self.dry_run}
-
-    def endpoint(self, config: Config) -> Endpoint:
-        """Where to connect."""
-        from mmlab.venues.lighter import PROFILES, Endpoint
-
-        if self.paper is None:
-            return PROFILES[config.venue.profile]
-        return Endpoint(PAPER, self.paper["url"], self.paper["ws"], self.paper["chain_id"])
-
-    def account_index(self, config: Config) -> int:
-        """The account that trades; of a paper server by default its first."""
-        index = config.venue.account_index
-        if index is None and self.paper is not None:
-            index = int(self.paper["accounts"][0]["index"])
-        if index is None:
-            raise ConfigError("venue.account_index: which account is to trade?")
-        return index
-
-    def credentials(self, config: Config) -> Credentials:
-        """Keys of a session: for quotes, for cancels, and one for the dead-man's switch.
-
-        Raises
-        ------
-        ConfigError
-            There is none under an index, or the account is not the paper server's.
-        """
-        venue = config.venue
-        return self._keys(config, venue.quote_keys, venue.cancel_keys, venue.supervisor_key)
-
-    def rescue_credentials(self, config: Config) -> Credentials:
-        """The supervisor's key alone."""
-        return self._keys(config, (), (config.venue.supervisor_key,), None)
-
-    def _keys(
-        self, config: Config, quotes: tuple[int, ...], cancels: tuple[int, ...], spare: int | None
-    ) -> Credentials:
-        """Of the paper server those it told, and no others; else from the environment or the keyring."""
-        from mmlab.venues.lighter import Credentials, Secret
-
-        index = self.account_index(config)
-        if self.paper is None:
-            return Credentials.from_environment(index, quotes, cancels, spare)
-        told = next((a["api_keys"] for a in self.paper["accounts"] if a["index"] == index), None)
-        if told is None:
-            raise ConfigError(f"venue.account_index = {index}: the paper server has no such account")
-        wanted = (*quotes, *cancels, *(() if spare is None else (spare,)))
-        missing = [key for key in wanted if str(key) not in told]
-        if missing:
-            raise ConfigError(f"venue keys {missing}: the paper server told keys {sorted(map(int, told))} only")
-        return Credentials(index, {key: Secret(told[str(key)]) for key in wanted}, cancels, spare)
 
 
 def live_of(config: Config, *, paper: str | Path | Mapping[str, Any] | None, dry_run: bool, remote: bool) -> Live:
