@@ -19,7 +19,6 @@ from mmlab.errors import MMLabError, SafetyError
 COMMANDS = (
     *runs.COMMANDS, *live.COMMANDS, *engines.COMMANDS, *dashboard.COMMANDS, *study.COMMANDS, *feeds.COMMANDS,
     *paper_server.COMMANDS, *machine.COMMANDS,
-    *machine.COMMANDS,
 )  # fmt: skip
 
 
