@@ -30,12 +30,12 @@ from mmlab.exchange import (
 from mmlab.instrument import Instrument
 from mmlab.venues.clock import Clock, LoopClock
 from mmlab.venues.lighter.account_feed import AccountFeed
-from mmlab.venues.lighter.auth import SUBSCRIPTION_LIFE_S, Tokens
+from mmlab.venues.lighter.auth import Tokens
 from mmlab.venues.lighter.dry import DryAccount
 from mmlab.venues.lighter.endpoints import Endpoint
 from mmlab.venues.lighter.key_sender import KeySender
 from mmlab.venues.lighter.keys import Credentials
-from mmlab.venues.lighter.link import Log
+from mmlab.venues.lighter.link import USUAL, Log, Timing
 from mmlab.venues.lighter.market_feed import MarketFeed
 from mmlab.venues.lighter.posting import Posting
 from mmlab.venues.lighter.rest import Rest
@@ -70,7 +70,7 @@ class LighterVenue:
     def __init__(
         self, endpoint: Endpoint, credentials: Credentials, market: wire.Market, limits: wire.Limits | None,
         keys: KeySigner, rest: Rest, clock: Clock, counters: Counter[str], log: Log, *, dry_run: bool, submit: Submit,
-        subscription_life_s: float = SUBSCRIPTION_LIFE_S,
+        timing: Timing = USUAL,
     ) -> None:  # fmt: skip
         self.endpoint, self.clock, self.counters, self.market_info = endpoint, clock, counters, market
         self.instrument: Instrument = instrument_of(market, limits)
@@ -79,11 +79,11 @@ class LighterVenue:
         self._rest, self._log, self._submit = rest, log, submit
         self._loop = asyncio.get_running_loop()
         decimals = market.supported_price_decimals, market.supported_size_decimals
-        self._market = MarketFeed(endpoint, market.market_id, decimals, clock, counters, log)
-        tokens = Tokens(keys, keys.keys[0], time.time, counters, round(subscription_life_s))
+        self._market = MarketFeed(endpoint, market.market_id, decimals, clock, counters, log, timing)
+        tokens = Tokens(keys, keys.keys[0], time.time, counters, round(timing.subscription_s))
         self._account = AccountFeed(
             endpoint, credentials.account_index, market.market_id, decimals, tokens, counters, log,
-            with_quota=self.rules.quota.on,
+            timing, with_quota=self.rules.quota.on,
         )  # fmt: skip
         self._views = Views(rest, self._account.tracker, credentials.quote_keys + credentials.cancel_keys, counters)
         self._posting = Posting(rest, with_quota=self.rules.quota.on)
@@ -96,7 +96,7 @@ class LighterVenue:
     @classmethod
     async def open(
         cls, endpoint: Endpoint, credentials: Credentials, market: str | int, *, clock: Clock | None = None,
-        log: Log | None = None, dry_run: bool = False, submit: Submit = "ws", **options: Any,
+        log: Log | None = None, dry_run: bool = False, submit: Submit = "ws", timing: Timing = USUAL,
     ) -> LighterVenue:  # fmt: skip
         """Ask for the market's metadata and the account's limits, and make the signer ready.
 
@@ -126,7 +126,7 @@ class LighterVenue:
         clock = clock or LoopClock(time.time_ns())
         return cls(
             endpoint, credentials, info, limits, keys, rest, clock, counters, log, dry_run=dry_run, submit=submit,
-            **options,
+            timing=timing,
         )  # fmt: skip
 
     # --- The protocol ------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ class Heard:
 
     async def close(self) -> None:
         await self.venue.close()
-        await asyncio.gather(*self.tasks)
+        await asyncio.gather(*(task for task in self.tasks if not task.cancelled()))
 
 
 @asynccontextmanager
