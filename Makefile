@@ -30,7 +30,9 @@ lab: .venv/warm ## Open the notebooks in JupyterLab
 # --- Check -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint types .venv/warm .venv-bench/installed browser ## Linters, types, import contracts, then the tests
+test: .venv/dev browser ## Linters, types, import contracts, then the tests
+	@$(MAKE) --no-print-directory .venv/warm & warming=$$!; \
+	$(MAKE) --no-print-directory .venv-bench/installed lint types && wait $$warming
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint

@@ -1,6 +1,6 @@
 """Typed configuration: every knob with its unit, default, bounds and help.
 
-Sections mirror `docs/terms`: ``strategy, ladder, gates, kill, risk, execution, owner, telemetry``. A config is
+Sections mirror `docs/terms`: ``strategy, ladder, gates, kill, risk, execution, owner, telemetry, venue``. A config is
 immutable; `Config.with_` makes a changed copy, validated as a whole. ``None`` means "from the instrument or the feed's
 warm-up" and is resolved by `mmlab.params`. A file holds only what it wants to change.
 """
@@ -24,6 +24,15 @@ from mmlab.params import MAX_LEVELS
 
 def _number(default: float | None, low: float, high: float, unit: str, text: str) -> Any:
     return Field(default=default, ge=low, le=high, description=text, json_schema_extra={"unit": unit})
+
+
+FIXED = ("venue.", "execution.instance", "strategy.warmup_", "risk.inventory", "risk.portfolio_", "risk.target_pct")
+"""Beginnings of the names that a running session cannot change: they say where it trades and what it began with."""
+
+
+def reloads(name: str) -> bool:
+    """Whether a running session takes a new value of the parameter, by its dotted name."""
+    return not name.startswith(FIXED)
 
 
 def _below(section: BaseModel, high: str, low: str) -> str | None:
@@ -303,6 +312,20 @@ class Stale(Section):
     )
 
 
+class Clock(Section):
+    """Our time against the venue's: halt. Live only."""
+
+    enabled: bool = Field(True, description="use this switch, where the venue is live")
+    max_skew_ms: float = _number(500.0, 1, 60000, "ms", "difference that trips")
+
+
+class Margin(Section):
+    """Liquidation is near: halt. Live only."""
+
+    enabled: bool = Field(True, description="use this switch, where the venue tells a liquidation price")
+    min_distance_bps: float = _number(500.0, 0, 1e4, "bps", "mid to the liquidation price; closer trips")
+
+
 class Mark(Section):
     """Mid against the mark price: pull both sides."""
 
@@ -327,6 +350,8 @@ class Kill(Section):
     volatility: VolatilitySwitch = VolatilitySwitch()
     stale: Stale = Stale()
     mark: Mark = Mark()
+    clock: Clock = Clock()
+    margin: Margin = Margin()
 
 
 class Risk(Section):
@@ -411,6 +436,40 @@ class Owner(Section):
     grace_s: float = _number(30.0, 0.5, 86400, "s", "quoting goes on this long after the last sign of life")
 
 
+class Venue(Section):
+    """Where a live session trades. Keys never stand here: they come from the environment or the OS keyring."""
+
+    name: Literal["paper", "lighter"] = Field("paper", description="the exchange")
+    mode: Literal["paper", "live"] = Field("paper", description="live: real orders, if armed")
+    armed: bool = Field(False, description="I mean it: without this nothing live is sent")
+    profile: Literal["mainnet", "testnet", "robinhood", "robinhood_testnet"] = Field(
+        "testnet", description="which of the venue's hosts"
+    )
+    market: str = Field("", description="symbol, or the venue's market id")
+    account_index: int | None = _number(None, 1, 2**48, "", "account at the venue")
+    quote_keys: tuple[Annotated[int, Field(ge=0, le=254)], ...] = Field(
+        (4, 5, 6), description="API keys that quotes are spread over"
+    )
+    cancel_keys: tuple[Annotated[int, Field(ge=0, le=254)], ...] = Field((7,), description="API keys kept for cancels")
+    supervisor_key: int = _number(8, 0, 254, "", "API key of the supervisor and of the dead-man's switch, no other use")
+    submit: Literal["ws", "rest"] = Field("ws", description="how transactions are sent; rest is the fallback of ws")
+    dead_man_s: float = _number(360.0, 1, 86400, "s", "the venue cancels all so long after the last renewal")
+    dead_man_renew_s: float = _number(45.0, 0.2, 3600, "s", "renewed this often while we trade")
+
+    @model_validator(mode="after")
+    def _check(self) -> Venue:
+        if len({*self.quote_keys, *self.cancel_keys, self.supervisor_key}) < len(
+            (*self.quote_keys, *self.cancel_keys, self.supervisor_key)
+        ):
+            raise ValueError("quote_keys, cancel_keys and supervisor_key must be different keys")
+        return _unless(
+            self,
+            not self.quote_keys and "quote_keys is empty: give at least one",
+            not self.cancel_keys and "cancel_keys is empty: give at least one",
+            _below(self, "dead_man_s", "dead_man_renew_s"),
+        )
+
+
 class Telemetry(Section):
     """What a run records."""
 
@@ -429,6 +488,7 @@ class Config(Section):
     execution: Execution = Execution()
     owner: Owner = Owner()
     telemetry: Telemetry = Telemetry()
+    venue: Venue = Venue()
 
     def __init__(self, **sections: Any) -> None:
         try:

@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from mmlab.config import reloads
 from mmlab.engine.account_feed import event_of
 from mmlab.engine.courier import Courier
 from mmlab.engine.decider import Decider
@@ -32,14 +33,16 @@ from mmlab.engine.desk import Desk, Outlets
 from mmlab.engine.emergency import Emergency
 from mmlab.engine.flatten import PAUSE_NS, flatten_slice
 from mmlab.engine.inbound import Inbound
+from mmlab.engine.live_watch import LiveWatch
 from mmlab.engine.mailbox import Mailbox, Stage
 from mmlab.engine.participation import Trading
 from mmlab.engine.setup import Setup
 from mmlab.engine.steering import Steering
 from mmlab.engine.supervisor import Alarm, Supervisor, text_of
 from mmlab.engine.uptime import Uptime
+from mmlab.errors import ConfigError
 from mmlab.events import ASK, BID, NEVER_NS, NS_PER_S, Switch
-from mmlab.exchange import Linked, Status, Unlinked
+from mmlab.exchange import Linked, Liquidation, Status, Unlinked
 from mmlab.orders import OrderManager, OrderSettings
 from mmlab.orders import events as e
 from mmlab.orders.commands import Anomaly, Query
@@ -75,7 +78,8 @@ class Engine:
     def __init__(self, venue: Venue, setup: Setup) -> None:
         self.venue, self.setup, self.clock, self.log = venue, setup, venue.clock, setup.log
         self.ended, self.version, self.flattening, self.market_batches = "", 0, False, 0
-        self._last_ns, self._heard_ns = self.clock.now_ns(), perf_counter_ns()
+        self.began_ns = self._last_ns = self.clock.now_ns()
+        self._heard_ns = perf_counter_ns()
         params = setup.params()
         self.cap_lots: int | None = None
         self.news: Mailbox[News] = Mailbox("news", NEWS)
@@ -97,6 +101,7 @@ class Engine:
         self.supervisor = Supervisor(self.clock, self.log, self._go_safe)
         self.emergency = Emergency(venue, self.manager.state.ids.owns, self.supervisor.aside, self.log)
         self.uptime, self.stopwatch = Uptime(), self.courier.stopwatch
+        self.live = LiveWatch() if venue.rules.wall_clock else None
         self._decide_alarm = Alarm(self.clock, self._woken)
         self._order_alarm = Alarm(self.clock, self.reports.poke)
         self._over = asyncio.Event()
@@ -244,6 +249,8 @@ class Engine:
 
     def _hear(self, rows: Array) -> None:
         self.market_batches += 1
+        if self.live is not None:
+            self.live.heard(int(rows["exch_ns"][-1]), int(rows["local_ns"][-1]))
         if not self.decider.hear(rows):
             return
         exch_ns, _, bid, ask, _, _, usable = self.decider.best
@@ -319,6 +326,9 @@ class Engine:
                 self.steering.status(trading=checked.trading, reason=checked.reason)
             elif isinstance(checked, Linked | Unlinked):
                 self._link(checked, now_ns)
+            elif isinstance(checked, Liquidation):
+                if self.live is not None:
+                    self.live.liquidation_ticks = checked.price_ticks
             elif checked is not None and (event := event_of(checked, now_ns)) is not None:
                 self._report(event)
 
@@ -467,6 +477,8 @@ class Engine:
         ConfigError
             Every wrong field; then nothing is changed.
         """
+        if fixed := [name for name in changes if not reloads(name)]:
+            raise ConfigError(f"{', '.join(fixed)}: cannot be changed while the session runs: set it and start another")
         was = self.setup.config.flat()
         setup = self.setup.with_config(self.setup.config.with_(**changes))
         params = setup.params()
@@ -498,6 +510,17 @@ class Engine:
             await self.clock.sleep_until((self.now() // NS_PER_S + 1) * NS_PER_S)
             self._do(self._write_metrics)
             self.steering.alarm(self.manager.position_lots)
+            if self.live is not None:
+                self._look_at_venue(self.live)
+
+    def _look_at_venue(self, live: LiveWatch) -> None:
+        book = self.decider.book[0]
+        mid = 0.5 * (int(book["bid_ticks"]) + int(book["ask_ticks"])) if book["valid"] else np.nan
+        bad, good = live.look(self.setup.config.kill, mid, self.manager.position_lots)
+        for switch, value, detail in bad:
+            self.steering.trip(switch, detail, cause=True, value=value)
+        for switch in good:
+            self.steering.cleared(switch)
 
     def _write_metrics(self) -> None:
         now_ns = self.now()
