@@ -109,6 +109,8 @@ class Code(IntEnum):
     """The venue's codes of refusals, and 200."""
 
     OK = 200
+    INVALID_PARAMETER = 20001  # to verify: seen in threads only
+    INVALID_AUTH = 20013  # to verify: as above
     ACCOUNT_NOT_FOUND = 21100
     NO_NONCE = 21101
     INVALID_ACCOUNT_INDEX = 21102
@@ -208,6 +210,11 @@ IDLE_S = 120
 """A client must send some frame this often."""
 BOOK_BATCH_NS = 50 * NS_PER_MS
 
+SIZE_OF_FRACTION = 10_000
+"""Margin fractions of a market count so many to the whole."""
+DEFAULT_MARGIN_FRACTION, MIN_MARGIN_FRACTION, MAINTENANCE_FRACTION, CLOSEOUT_FRACTION = 500, 200, 120, 80
+"""Of the ETH market."""
+
 # --- Limits ----------------------------------------------------------------------------------------------------------
 
 MAX_BATCH = 15
@@ -215,6 +222,9 @@ MAX_BATCH = 15
 MAX_IN_FLIGHT = 50
 MAX_MESSAGES_PER_MIN = 200
 MAX_SUBSCRIPTIONS = 500
+MAX_CONNECTIONS = MAX_CONNECTIONS_PER_MIN = 255
+PING_S = 60
+"""To verify: how often the venue sends a ping of its own, to be answered before the next."""
 MAX_ORDERS, MAX_ORDERS_PER_MARKET = 1500, 1000
 WEIGHTS = {
     "sendTx": 6, "sendTxBatch": 6, "nextNonce": 6, "publicPools": 50, "accountInactiveOrders": 100, "apikeys": 150,
