@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmlab.venues.lighter.endpoints import Endpoint, profile
+from mmlab.venues.lighter.endpoint import Endpoint, profile
 from mmlab.venues.lighter.recorder import Recorder
 from mmlab.venues.lighter.rest import Rest
 from mmlab.venues.lighter.rules import instrument_of

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmlab.venues.lighter.dead_man import DeadMan
-    from mmlab.venues.lighter.endpoints import PROFILES, Endpoint, profile
+    from mmlab.venues.lighter.endpoint import PROFILES, Endpoint, profile
     from mmlab.venues.lighter.keys import Credentials, Secret
     from mmlab.venues.lighter.rescue import cancel_everything
     from mmlab.venues.lighter.venue import LighterVenue
 
 _HOME = {
     "DeadMan": "dead_man",
-    "PROFILES": "endpoints",
-    "Endpoint": "endpoints",
-    "profile": "endpoints",
+    "PROFILES": "endpoint",
+    "Endpoint": "endpoint",
+    "profile": "endpoint",
     "Credentials": "keys",
     "Secret": "keys",
     "cancel_everything": "rescue",

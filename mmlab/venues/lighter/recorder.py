@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmlab.venues.clock import LoopClock
-from mmlab.venues.lighter.endpoints import Endpoint
+from mmlab.venues.lighter.endpoint import Endpoint
 from mmlab.venues.lighter.frame_files import FrameFiles
 from mmlab.venues.lighter.link import USUAL, Link, Log, Timing
 from mmlab.venues.lighter.market import MarketTracker

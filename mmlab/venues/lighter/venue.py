@@ -10,14 +10,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from mmlab.errors import ConfigError, MMLabError, VenueError
 from mmlab.events import NS_PER_S
 from mmlab.exchange import (
-    Accepted,
     AccountMessage,
     AccountView,
     NotSent,
@@ -32,8 +31,7 @@ from mmlab.venues.clock import Clock, LoopClock
 from mmlab.venues.lighter.account_feed import AccountFeed
 from mmlab.venues.lighter.auth import Tokens
 from mmlab.venues.lighter.dry import DryAccount
-from mmlab.venues.lighter.endpoints import Endpoint
-from mmlab.venues.lighter.key_sender import KeySender
+from mmlab.venues.lighter.endpoint import Endpoint
 from mmlab.venues.lighter.keys import Credentials
 from mmlab.venues.lighter.link import USUAL, Log, Timing
 from mmlab.venues.lighter.market_feed import MarketFeed
@@ -44,13 +42,19 @@ from mmlab.venues.lighter.signer import KeySigner, LighterSigner
 from mmlab.venues.lighter.views import Views
 from mmlab.venues.protocol import Signer, Venue
 from mmlab.wire import lighter_rest as wire
-from mmlab.wire.lighter_terms import CancelAll
 
 Submit = Literal["ws", "rest"]
 LAST_RESORT = (TxKind.CANCEL, TxKind.CANCEL_ALL)
 """Sent over REST while the WebSocket is down: they open no risk, and somebody may be waiting for them."""
 STATUS_S = 60.0
 """The market's status is asked for so often; no channel tells it."""
+
+
+class Logger(Protocol):
+    """A structured log."""
+
+    def info(self, event: str, **fields: Any) -> object:
+        """Something happened."""
 
 
 class LighterVenue:
@@ -85,18 +89,16 @@ class LighterVenue:
             endpoint, credentials.account_index, market.market_id, decimals, tokens, counters, log,
             timing, with_quota=self.rules.quota.on,
         )  # fmt: skip
-        self._views = Views(rest, self._account.tracker, credentials.quote_keys + credentials.cancel_keys, counters)
+        self._views = Views(rest, self._account.tracker, keys.keys, counters)
         self._posting = Posting(rest, with_quota=self.rules.quota.on)
-        self._dry = DryAccount(credentials.quote_keys + credentials.cancel_keys, clock, log) if dry_run else None
-        spare = credentials.spare_key
-        self._spare_sender = None if spare is None else KeySender(rest, keys, spare)
+        self._dry = DryAccount(keys.keys, clock, log) if dry_run else None
         self._watch: asyncio.Task[None] | None = None
         self._closed = False
 
     @classmethod
     async def open(
         cls, endpoint: Endpoint, credentials: Credentials, market: str | int, *, clock: Clock | None = None,
-        log: Log | None = None, dry_run: bool = False, submit: Submit = "ws", timing: Timing = USUAL,
+        log: Logger | None = None, dry_run: bool = False, submit: Submit = "ws", timing: Timing = USUAL,
     ) -> LighterVenue:  # fmt: skip
         """Ask for the market's metadata and the account's limits, and make the signer ready.
 
@@ -111,21 +113,21 @@ class LighterVenue:
         """
         if submit not in ("ws", "rest"):
             raise ConfigError(f"submit {submit!r}: must be 'ws' or 'rest'")
-        if not credentials.quote_keys:
-            raise ConfigError("no API key is left to quote with: give one more than those kept for cancels")
+        if not credentials.quote_keys or not credentials.cancel_keys:
+            raise ConfigError("API keys: at least one to quote with and one kept for cancels are needed")
         counters: Counter[str] = Counter()
-        log = log or _quiet
+        clock = clock or LoopClock(time.time_ns())
+        tell = _teller(log, clock)
         keys = await asyncio.to_thread(KeySigner, endpoint, credentials)
         rest = Rest(endpoint, counters, Tokens(keys, keys.keys[0], time.time, counters).token)
         try:
             info = await find_market(rest, market)
-            limits = await limits_of(rest, credentials.account_index, log)
+            limits = await limits_of(rest, credentials.account_index, tell)
         except BaseException:
             await rest.close()
             raise
-        clock = clock or LoopClock(time.time_ns())
         return cls(
-            endpoint, credentials, info, limits, keys, rest, clock, counters, log, dry_run=dry_run, submit=submit,
+            endpoint, credentials, info, limits, keys, rest, clock, counters, tell, dry_run=dry_run, submit=submit,
             timing=timing,
         )  # fmt: skip
 
@@ -178,24 +180,6 @@ class LighterVenue:
         await self._posting.close()
         await self._rest.close()
 
-    # --- Dead man's switch ------------------------------------------------------------------------------------------
-
-    async def schedule_cancel_all(self, at_ms: int) -> Reply:
-        """Have the venue cancel all orders of the account at `at_ms` (wall clock), with the spare key."""
-        return await self._spare(CancelAll.SCHEDULED, at_ms)
-
-    async def abort_scheduled(self) -> Reply:
-        """Call the planned cancel-all off, with the spare key."""
-        return await self._spare(CancelAll.ABORT, 0)
-
-    async def _spare(self, how: CancelAll, at_ms: int) -> Reply:
-        if self._spare_sender is None:
-            raise ConfigError("the dead man's switch needs a key of its own: give credentials with a spare key")
-        if self._dry is not None:
-            self._log("dry_payload", cancel_all=how.name, at_ms=at_ms)
-            return Accepted()
-        return await self._spare_sender.cancel_all(how, at_ms)
-
     # --- Market status -----------------------------------------------------------------------------------------------
 
     async def _watch_status(self) -> None:
@@ -227,6 +211,8 @@ async def find_market(rest: Rest, market: str | int) -> wire.Market:
     ConfigError
         There is no such market.
     """
+    if isinstance(market, str) and market.isdecimal():
+        market = int(market)
     parameters: dict[str, Any] = {"market_id": market} if isinstance(market, int) else {}
     answer = await rest.get("orderBooks", wire.Markets, **parameters)
     for found in answer.order_books:
@@ -245,5 +231,11 @@ async def limits_of(rest: Rest, account: int, log: Callable[..., object]) -> wir
         return None
 
 
-def _quiet(_: str, **__: Any) -> None:
-    """No log."""
+def _teller(log: Logger | None, clock: Clock) -> Log:
+    """A function that logs with the session's time."""
+
+    def tell(event: str, **facts: Any) -> None:
+        if log is not None:
+            log.info(event, ts_ns=clock.now_ns(), **facts)
+
+    return tell

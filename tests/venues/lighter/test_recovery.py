@@ -156,6 +156,7 @@ def test_the_feeds_can_be_asked_for_again() -> None:
 
     async def main() -> None:
         async with market_and_account(timing=QUICK) as (server, venue, heard):
+            assert len(server.sockets) == 2
             for task in heard.tasks:
                 task.cancel()
             await asyncio.gather(*heard.tasks, return_exceptions=True)
