@@ -25,7 +25,7 @@ class Recorded(NamedTuple):
 
 
 def record(
-    market: str, folder: Path, *, venue: str | Endpoint = "mainnet", duration_s: float | None = None,
+    market: str, folder: str | Path, *, venue: str | Endpoint = "mainnet", duration_s: float | None = None,
     look: Callable[[Recorder], object] | None = None, log: Callable[..., object] = lambda *_, **__: None,
 ) -> Recorded:  # fmt: skip
     """Record until interrupted (Ctrl-C, SIGTERM), or for `duration_s`; goes on with what is in `folder`.
@@ -34,7 +34,7 @@ def record(
     ----------
     market : str
         Symbol, or the venue's number of it.
-    folder : Path
+    folder : path
     venue : str or Endpoint
         Profile.
     duration_s : float, optional
@@ -44,7 +44,12 @@ def record(
         ``log(event, **facts)``.
     """
     endpoint = venue if isinstance(venue, Endpoint) else profile(venue)
-    return asyncio.run(_record(endpoint, market, folder, duration_s, look, log))
+    return asyncio.run(_record(endpoint, market, Path(folder), duration_s, look, log))
+
+
+def endpoint_of(name: str, rest: str | None = None, ws: str | None = None) -> Endpoint:
+    """A profile, or another host that speaks like it (chain ids are for signatures, of which there are none)."""
+    return profile(name) if rest is None or ws is None else Endpoint("other", rest, ws, profile(name).chain_id)
 
 
 async def _record(
@@ -53,7 +58,7 @@ async def _record(
 ) -> Recorded:  # fmt: skip
     rest = Rest(endpoint, Counter())
     try:
-        info = await find_market(rest, int(market) if market.isdecimal() else market)
+        info = await find_market(rest, market)
     finally:
         await rest.close()
     recorder = Recorder(endpoint, info, folder, log)
