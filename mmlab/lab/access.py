@@ -7,8 +7,8 @@ from typing import Any
 
 from mmlab.config import Config
 from mmlab.errors import ConfigError
-from mmlab.venues.lighter.endpoints import PROFILES, Endpoint
-from mmlab.venues.lighter.keys import Credentials, Secret
+from mmlab.venues.lighter.endpoint import PROFILES, Endpoint
+from mmlab.venues.lighter.keys import Credentials
 
 PAPER = "paper server"
 
@@ -48,7 +48,7 @@ class Live:
         return index
 
     def credentials(self, config: Config) -> Credentials:
-        """Keys of a session: for quotes, for cancels, and one for the dead-man's switch.
+        """Keys of a session: for quotes and for cancels.
 
         Raises
         ------
@@ -56,24 +56,15 @@ class Live:
             There is none under an index, or the account is not the paper server's.
         """
         venue = config.venue
-        return self._keys(config, venue.quote_keys, venue.cancel_keys, venue.supervisor_key)
+        return self._keys(config, (*venue.quote_keys, *venue.cancel_keys), venue.cancel_keys)
 
-    def rescue_credentials(self, config: Config) -> Credentials:
+    def supervisor_credentials(self, config: Config) -> Credentials:
         """The supervisor's key alone."""
-        return self._keys(config, (), (config.venue.supervisor_key,), None)
+        return self._keys(config, (config.venue.supervisor_key,), ())
 
-    def _keys(
-        self, config: Config, quotes: tuple[int, ...], cancels: tuple[int, ...], spare: int | None
-    ) -> Credentials:
+    def _keys(self, config: Config, indexes: tuple[int, ...], cancels: tuple[int, ...]) -> Credentials:
         """Of the paper server those it told, and no others; else from the environment or the keyring."""
-        index = self.account_index(config)
+        account = self.account_index(config)
         if self.paper is None:
-            return Credentials.from_environment(index, quotes, cancels, spare)
-        told = next((a["api_keys"] for a in self.paper["accounts"] if a["index"] == index), None)
-        if told is None:
-            raise ConfigError(f"venue.account_index = {index}: the paper server has no such account")
-        wanted = (*quotes, *cancels, *(() if spare is None else (spare,)))
-        missing = [key for key in wanted if str(key) not in told]
-        if missing:
-            raise ConfigError(f"venue keys {missing}: the paper server told keys {sorted(map(int, told))} only")
-        return Credentials(index, {key: Secret(told[str(key)]) for key in wanted}, cancels, spare)
+            return Credentials.from_environment(account, indexes, cancels)
+        return Credentials.from_paper(self.paper, account, indexes, cancels)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +27,6 @@ from mmlab.venues.protocol import Venue
 if TYPE_CHECKING:
     from mmlab.lab.plan import Plan
     from mmlab.venues.lighter import LighterVenue
-
-LEAST_S = 2.0
-"""A plan to cancel all may be missing so long before the switch trips: to renew it is to call it off first."""
 
 
 def live_of(config: Config, *, paper: str | Path | Mapping[str, Any] | None, dry_run: bool, remote: bool) -> Live:
@@ -88,7 +83,7 @@ class LiveMarket:
     def __init__(self, plan: Plan, live: Live) -> None:
         self._plan, self._live = plan, live
         self._venue: LighterVenue | None = None
-        self._log: Log | None = None
+        self._log = LaterLog()
 
     @property
     def mode(self) -> str:
@@ -113,17 +108,12 @@ class LiveMarket:
         config, live = self._plan.config, self._live
         self._venue = await LighterVenue.open(
             live.endpoint(config), live.credentials(config), market_name(config.venue.market), clock=live_clock(),
-            log=self._say, dry_run=live.dry_run, submit=config.venue.submit,
+            log=self._log, dry_run=live.dry_run, submit=config.venue.submit,
         )  # fmt: skip
-
-    def _say(self, event: str, **fields: Any) -> None:
-        """The adapter's words go to the session's log, once there is one."""
-        if self._log is not None:
-            self._log.info(event, ts_ns=self._opened.clock.now_ns(), **fields)
 
     async def warm_up(self, log: Log) -> WarmUp:
         """By the plan's feed if there is one, else by listening."""
-        feed, config, self._log = self._plan.feed, self._plan.config, log
+        feed, config, self._log.log = self._plan.feed, self._plan.config, log
         return fit_of(feed, config) if feed is not None else await live_warm_up(self._opened, config, log)
 
     def venue(self, _: np.ndarray[Any, Any]) -> Venue:
@@ -149,32 +139,48 @@ class LiveMarket:
         return min(1.0, (engine.now() - engine.began_ns) / max(1.0, duration_s * NS_PER_S))
 
     def beside(self, engine: Engine) -> None:
-        """The dead-man's switch."""
-        engine.supervisor.start("dead_man", lambda: self._keep(engine), restart=True)
+        """The dead-man's switch, with the supervisor's key: the venue's scheduled cancel-all, kept ahead of now."""
+        if self._live.dry_run:
+            return
+        from mmlab.venues.lighter import DeadMan
 
-    async def _keep(self, engine: Engine) -> None:
-        """Keep the venue's scheduled cancel-all ahead of now; a plan that cannot be renewed trips the switch."""
-        from mmlab.venues.lighter import DeadMan, Schedule
+        config = self._plan.config
+        venue, credentials = config.venue, self._live.supervisor_credentials(config)
+        dead_man = DeadMan(
+            self._live.endpoint(config), credentials, venue.supervisor_key, ahead_s=venue.dead_man_s,
+            renew_s=venue.dead_man_renew_s,
+        )  # fmt: skip
 
-        venue, config = self._opened, self._plan.config.venue
-        schedule = Schedule(config.dead_man_s, config.dead_man_renew_s)
-        dead_man = DeadMan(venue.plan_cancel_all, schedule, self._say)
-        covered_s = time.time()
-        dead_man.start()
-        try:
-            while True:
-                await asyncio.sleep(config.dead_man_renew_s / 4)
-                if schedule.covers(time.time()):
-                    covered_s = time.time()
-                    engine.steering.cleared(Switch.DEAD_MAN)
-                elif (missing_s := time.time() - covered_s) > max(LEAST_S, config.dead_man_renew_s / 2):
-                    engine.steering.trip(
-                        Switch.DEAD_MAN, "the scheduled cancel-all cannot be renewed", cause=True, value=missing_s
-                    )
-        finally:
-            if engine.emptied:
-                await dead_man.stop()
-            # else the plan stands: should we fail to cancel what is left, the venue does it
+        def told(ok: bool, detail: str) -> None:
+            if ok:
+                engine.steering.cleared(Switch.DEAD_MAN)
+            else:
+                engine.steering.trip(Switch.DEAD_MAN, detail, cause=True)
+
+        # unless the book is proven empty the plan stands: should we fail to cancel what is left, the venue does it
+        engine.supervisor.start("dead_man", lambda: dead_man.run(told, lambda: engine.emptied), restart=True)
+
+
+class LaterLog:
+    """The session's log for an adapter that is there before it: what is said earlier is not kept."""
+
+    def __init__(self) -> None:
+        self.log: Log | None = None
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Something happened."""
+        if self.log is not None:
+            self.log.info(event, **fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Something somebody should know."""
+        if self.log is not None:
+            self.log.warning(event, **fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """Something is broken."""
+        if self.log is not None:
+            self.log.error(event, **fields)
 
 
 def market_name(text: str) -> str | int:

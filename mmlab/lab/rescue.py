@@ -9,7 +9,7 @@ from typing import Any
 
 from mmlab.config import Config
 from mmlab.lab.access import Live
-from mmlab.venues.lighter.endpoints import Endpoint
+from mmlab.venues.lighter.endpoint import Endpoint
 from mmlab.venues.lighter.keys import Credentials
 from mmlab.venues.lighter.rescue import cancel_everything
 
@@ -30,7 +30,7 @@ class Rescue:
         """From a plan as it crosses to the engine's process."""
         config, live = Config(**tomllib.loads(plan["config"])), Live(**plan["live"])
         key = config.venue.supervisor_key
-        return cls(live.endpoint(config), live.rescue_credentials(config), key)
+        return cls(live.endpoint(config), live.supervisor_credentials(config), key)
 
     def __call__(self) -> str:
         """Cancel all; what came of it, in words."""

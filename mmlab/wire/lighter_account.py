@@ -59,11 +59,12 @@ class AccountTrade(msgspec.Struct):
 
 
 class Position(msgspec.Struct):
-    """A position: size without sign, and sign."""
+    """A position: size without sign, and sign; where it would be liquidated (0 or nothing: nowhere)."""
 
     market_id: Id
     position: str
     sign: int = 0
+    liquidation_price: str = ""
 
 
 class OrdersFrame(msgspec.Struct):

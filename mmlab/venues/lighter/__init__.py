@@ -9,34 +9,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmlab.venues.lighter.dead_man import DeadMan, Schedule
-    from mmlab.venues.lighter.endpoints import PROFILES, Endpoint, profile
+    from mmlab.venues.lighter.dead_man import DeadMan
+    from mmlab.venues.lighter.endpoint import PROFILES, Endpoint, profile
     from mmlab.venues.lighter.keys import Credentials, Secret
     from mmlab.venues.lighter.rescue import cancel_everything
     from mmlab.venues.lighter.venue import LighterVenue
 
 _HOME = {
     "DeadMan": "dead_man",
-    "Schedule": "dead_man",
-    "PROFILES": "endpoints",
-    "Endpoint": "endpoints",
-    "profile": "endpoints",
+    "PROFILES": "endpoint",
+    "Endpoint": "endpoint",
+    "profile": "endpoint",
     "Credentials": "keys",
     "Secret": "keys",
     "cancel_everything": "rescue",
     "LighterVenue": "venue",
 }
-__all__ = [
-    "PROFILES",
-    "Credentials",
-    "DeadMan",
-    "Endpoint",
-    "LighterVenue",
-    "Schedule",
-    "Secret",
-    "cancel_everything",
-    "profile",
-]
+__all__ = ["PROFILES", "Credentials", "DeadMan", "Endpoint", "LighterVenue", "Secret", "cancel_everything", "profile"]
 
 
 def __getattr__(name: str) -> Any:

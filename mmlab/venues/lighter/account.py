@@ -8,9 +8,9 @@ from typing import Literal
 import msgspec
 
 from mmlab.events import ASK, BID, OrderReason, TargetFlag
-from mmlab.exchange import AccountMessage, Fill, FillUpdate, OrderUpdate, OrderView, PositionUpdate
+from mmlab.exchange import AccountMessage, Fill, FillUpdate, Liquidation, OrderUpdate, OrderView, PositionUpdate
 from mmlab.wire import lighter_account as wire
-from mmlab.wire.lighter_numbers import units
+from mmlab.wire.lighter_numbers import nearest_units, units
 from mmlab.wire.lighter_terms import TIME_IN_FORCE_WORDS, OrderStatus, TimeInForce
 
 State = Literal["open", "filled", "canceled", "rejected", "expired"]
@@ -102,7 +102,10 @@ class AccountTracker:
 
     def _positions(self, frame: wire.PositionsFrame) -> list[AccountMessage]:
         found = [p for p in (frame.positions or {}).values() if p.market_id == self.market]
-        return [PositionUpdate(self.position(p)) for p in found]
+        messages: list[AccountMessage] = []
+        for position in found:
+            messages += [PositionUpdate(self.position(position)), Liquidation(self.liquidation(position))]
+        return messages
 
     # --- Single things, as REST has them too -------------------------------------------------------------------------
 
@@ -153,6 +156,14 @@ class AccountTracker:
         if lots and position.sign not in (1, -1):
             raise ValueError(f"position {position.position} with sign {position.sign}")
         return lots * position.sign if lots else 0
+
+    def liquidation(self, position: wire.Position) -> int:
+        """Price at which it would be liquidated, ticks; 0: none, or the venue tells nonsense."""
+        try:
+            return max(0, nearest_units(position.liquidation_price or "0", self._price_decimals))
+        except ValueError:
+            self.counters["bad_liquidation_prices"] += 1
+            return 0
 
 
 def sorted_fills(fills: list[Fill | None]) -> list[Fill]:

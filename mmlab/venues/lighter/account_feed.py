@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
 
 import msgspec
 
 from mmlab.exchange import AccountMessage, Linked, Reply, Unlinked
 from mmlab.venues.lighter.account import FAMILIES, AccountTracker
 from mmlab.venues.lighter.auth import Tokens
-from mmlab.venues.lighter.endpoints import Endpoint
-from mmlab.venues.lighter.link import Link, Log
+from mmlab.venues.lighter.endpoint import Endpoint
+from mmlab.venues.lighter.link import USUAL, Link, Log, Timing
 from mmlab.venues.lighter.pipe import Pipe
 from mmlab.venues.lighter.replies import Replies
 from mmlab.wire import lighter_account as wire
@@ -36,10 +35,10 @@ class AccountFeed:
 
     def __init__(
         self, endpoint: Endpoint, account: int, market: int, decimals: tuple[int, int], tokens: Tokens,
-        counters: Counter[str], log: Log, *, with_quota: bool, **link: Any,
+        counters: Counter[str], log: Log, timing: Timing = USUAL, *, with_quota: bool,
     ) -> None:  # fmt: skip
         self.tracker = AccountTracker(account, market, *decimals, counters)
-        self.link = Link("account", endpoint.ws, self._channels, self, counters, log, **link)
+        self.link = Link("account", endpoint.ws, self._channels, self, counters, log, timing)
         self.epoch = 0
         self._tokens, self._counters, self._with_quota = tokens, counters, with_quota
         self._replies = Replies(counters)

@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 
 from mmlab.venues.lighter.signer import KeySigner
-from mmlab.wire.lighter_terms import AUTH_LIFE_S, MAX_AUTH_AHEAD_S
+from mmlab.wire.lighter_terms import AUTH_LIFE_S
 
 FRESH = 0.5
 """A token is replaced when less than this share of its life is left."""
-SUBSCRIPTION_LIFE_S = MAX_AUTH_AHEAD_S - 3600
-"""Of tokens for subscriptions. What becomes of one whose token ends is not documented: the link is made anew before."""
 
 
 class Tokens:

@@ -68,20 +68,17 @@ class Credentials:
     keys : dict of int to Secret
         API key index -> private key.
     cancel_keys : tuple of int
-        Those kept for cancels.
-    spare_key : int, optional
-        Index of the key for whoever acts beside the session: dead man's switch, rescue. All others quote.
+        Those kept for cancels; all others quote.
 
     Raises
     ------
     ConfigError
-        No key to cancel with, an index out of range, or something that is no private key.
+        No key, a key kept for cancels that is not there, an index out of range, or something that is no private key.
     """
 
     account_index: int
     keys: dict[int, Secret] = field(repr=False)
     cancel_keys: tuple[int, ...]
-    spare_key: int | None = None
 
     def __post_init__(self) -> None:
         if self.account_index <= 0:
@@ -91,42 +88,58 @@ class Credentials:
                 raise ConfigError(f"API key index {index}: must be {MIN_API_KEY} to {MAX_API_KEY}")
             if not _is_private_key(key.reveal()):
                 raise ConfigError(f"API key {index} is not a private key: {KEY_DIGITS} hexadecimal digits expected")
-        named = self.cancel_keys if self.spare_key is None else (*self.cancel_keys, self.spare_key)
-        missing = [index for index in named if index not in self.keys]
-        if missing or not self.cancel_keys:
-            raise ConfigError(f"no private key for cancels: indexes {missing or 'not given'}")
-        if self.spare_key in self.cancel_keys:
-            raise ConfigError(f"spare key {self.spare_key} is kept for cancels: nonces of two users would collide")
+        missing = [index for index in self.cancel_keys if index not in self.keys]
+        if missing or not self.keys:
+            raise ConfigError(f"no private key for API keys {missing or '(none was given)'}")
 
     @property
     def quote_keys(self) -> tuple[int, ...]:
         """Indexes that quote."""
-        return tuple(index for index in self.keys if index not in (*self.cancel_keys, self.spare_key))
+        return tuple(index for index in self.keys if index not in self.cancel_keys)
 
     @classmethod
     def from_environment(
-        cls, account_index: int, indexes: Iterable[int], cancel_keys: Iterable[int], spare_key: int | None = None,
+        cls, account_index: int, indexes: Iterable[int], cancel_keys: Iterable[int],
         environ: Mapping[str, str] = os.environ,
     ) -> Credentials:  # fmt: skip
-        """Keys from environment variables, else from the keyring."""
-        wanted = dict.fromkeys((*indexes, *cancel_keys, *(() if spare_key is None else (spare_key,))))
-        keys = {index: find_key(account_index, index, environ) for index in wanted}
-        return cls(account_index, keys, tuple(cancel_keys), spare_key)
+        """Keys from environment variables, else from the keyring.
+
+        Raises
+        ------
+        ConfigError
+            One is in neither.
+        """
+        keys = {index: find_key(account_index, index, environ) for index in indexes}
+        return cls(account_index, keys, tuple(cancel_keys))
+
+    @classmethod
+    def from_paper(
+        cls, ready: Mapping[str, Any], account_index: int, indexes: Iterable[int], cancel_keys: Iterable[int]
+    ) -> Credentials:
+        """Keys that a paper server told in its ready line: they open nothing but that server.
+
+        Raises
+        ------
+        ConfigError
+            It has no such account, or no such key of it.
+        """
+        accounts = {int(account["index"]): account["api_keys"] for account in ready["accounts"]}
+        if account_index not in accounts:
+            raise ConfigError(f"account {account_index} is not the paper server's: it has {sorted(accounts)}")
+        found = {int(index): str(text) for index, text in accounts[account_index].items()}
+        wanted = tuple(indexes)
+        missing = [index for index in wanted if index not in found]
+        if missing:
+            raise ConfigError(f"the paper server's account {account_index} has no API keys {missing}: {sorted(found)}")
+        keys = {index: Secret(_without_prefix(found[index])) for index in wanted}
+        return cls(account_index, keys, tuple(cancel_keys))
 
     @classmethod
     def from_ready_line(cls, ready: Mapping[str, Any]) -> Credentials:
-        """Keys of the paper server, as its ready line tells them: they open nothing but the paper server.
-
-        ``ready["keys"]`` maps indexes to private keys. Unless ``cancel_keys`` and ``spare_key`` say otherwise, the last
-        one is spare if there are three or more, and the last of the others is kept for cancels.
-        """
-        found = ready["keys"]
-        keys = {int(index): Secret(_without_prefix(str(text))) for index, text in found.items()}
-        order = sorted(keys)
-        spare_key = ready.get("spare_key", order.pop() if len(order) > 2 else None)
-        cancel_keys = ready.get("cancel_keys") or [max(index for index in order if index != spare_key)]
-        spare_key = None if spare_key is None else int(spare_key)
-        return cls(int(ready["account_index"]), keys, tuple(int(index) for index in cancel_keys), spare_key)
+        """All keys of a paper server's first account but the last, which is left for a supervisor; one for cancels."""
+        account = ready["accounts"][0]
+        *indexes, _ = sorted(int(index) for index in account["api_keys"])
+        return cls.from_paper(ready, int(account["index"]), indexes, indexes[-1:])
 
 
 def find_key(account_index: int, index: int, environ: Mapping[str, str] = os.environ) -> Secret:

@@ -8,26 +8,53 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
 from mmlab.errors import MMLabError
-from mmlab.venues.lighter.backoff import Backoff
+from mmlab.venues.lighter.backoff import BLOCKED_S, FIRST_S, MOST_S, Backoff
 from mmlab.venues.lighter.socket import RefusedError, Socket
 from mmlab.venues.lighter.subscriptions import Subscriptions
 from mmlab.wire.lighter_session import PING, PONG, Head, decode_head
+from mmlab.wire.lighter_terms import MAX_AUTH_AHEAD_S
 
-PING_S = 10.0
-"""Something is sent at least this often; the venue closes after two minutes."""
-SILENT_S = 25.0
-"""Nothing heard for so long, though pings must be answered: the connection is dead."""
-GREETING_S = 10.0
 LOOK_S = 0.25
 STEADY_S = 10.0
 """A connection that held for so long was a success; the next attempt need not wait."""
 Log = Callable[..., object]
 """``log(event, **facts)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a link waits for what, s.
+
+    Parameters
+    ----------
+    ping_s : float
+        Something is sent at least this often; the venue closes after two minutes.
+    silent_s : float
+        Nothing heard for so long, though pings must be answered: the connection is dead.
+    greeting_s : float
+        For the venue's first frame.
+    retry_s, retry_most_s, blocked_s : float
+        Before another connection: at first, at most, and after the firewall shut us out.
+    subscription_s : float
+        Life of the auth tokens of private channels; the link is made anew before it ends.
+    """
+
+    ping_s: float = 10.0
+    silent_s: float = 25.0
+    greeting_s: float = 10.0
+    retry_s: float = FIRST_S
+    retry_most_s: float = MOST_S
+    blocked_s: float = BLOCKED_S
+    subscription_s: float = MAX_AUTH_AHEAD_S - 3600
+
+
+USUAL = Timing()
 
 
 class Handler(Protocol):
@@ -57,16 +84,16 @@ class Link:
     handler : Handler
     counters : Counter
     log : callable
+    timing : Timing
     """
 
     def __init__(
         self, name: str, address: str, channels: Callable[[], Awaitable[dict[str, str]]], handler: Handler,
-        counters: Counter[str], log: Log, *, ping_s: float = PING_S, silent_s: float = SILENT_S,
-        backoff: Backoff | None = None,
+        counters: Counter[str], log: Log, timing: Timing = USUAL,
     ) -> None:  # fmt: skip
         self.name, self.address, self.up = name, address, False
         self._channels, self._handler, self._counters, self._log = channels, handler, counters, log
-        self._ping_s, self._silent_s, self._backoff = ping_s, silent_s, backoff or Backoff()
+        self._timing, self._backoff = timing, Backoff(timing.retry_s, timing.retry_most_s, timing.blocked_s)
         self._loop = asyncio.get_running_loop()
         self._socket: Socket | None = None
         self._task: asyncio.Task[None] | None = None
@@ -124,8 +151,10 @@ class Link:
         try:
             self._subscriptions = Subscriptions(await self._channels())
             self._over, self._greeted = self._loop.create_future(), False
-            self._socket = await Socket.open(self.address, self._heard, self.restart)
+            self._socket = Socket(self.address, self._heard, self.restart)
+            await self._socket.open()
         except MMLabError as error:
+            self._socket = None
             status = error.status if isinstance(error, RefusedError) else 0
             wait_s = self._backoff.failed(status)
             self._counters["connect_errors"] += 1
@@ -155,15 +184,15 @@ class Link:
                 return why
             if self._greeted:
                 self._send_all(self._subscriptions.due(now_s))
-            if now_s - self._sent_s >= self._ping_s:
+            if now_s - self._sent_s >= self._timing.ping_s:
                 self.send(PING)
         return over.result()
 
     def _wrong(self, now_s: float, opened_s: float) -> str:
-        if now_s - self._heard_s >= self._silent_s:
+        if now_s - self._heard_s >= self._timing.silent_s:
             self._counters["silent_drops"] += 1
-            return f"nothing heard for {self._silent_s:g} s"
-        if not self._greeted and now_s - opened_s >= GREETING_S:
+            return f"nothing heard for {self._timing.silent_s:g} s"
+        if not self._greeted and now_s - opened_s >= self._timing.greeting_s:
             return "no greeting"
         return "a channel does not begin" if self._subscriptions.hopeless else ""
 

@@ -117,7 +117,7 @@ class MarketTracker:
                 return self._trade_frame(frame, now_ns)
             if isinstance(frame, StatsFrame):
                 return self._market_stats(frame, now_ns)
-            return self._ticker(frame, now_ns)
+            return self._ticker(frame, now_ns) if isinstance(frame, TickerFrame) else []
         except (msgspec.DecodeError, ValueError):
             self.counters["bad_frames"] += 1
             self.counters[f"bad_{family}"] += 1

@@ -10,8 +10,8 @@ import numpy as np
 
 from mmlab.exchange import Status
 from mmlab.venues.clock import Clock
-from mmlab.venues.lighter.endpoints import Endpoint
-from mmlab.venues.lighter.link import Link, Log
+from mmlab.venues.lighter.endpoint import Endpoint
+from mmlab.venues.lighter.link import USUAL, Link, Log, Timing
 from mmlab.venues.lighter.market import FAMILIES, MarketTracker, Rows, as_array
 from mmlab.venues.lighter.pipe import Pipe
 from mmlab.wire.lighter import BOOK
@@ -27,10 +27,10 @@ class MarketFeed:
 
     def __init__(
         self, endpoint: Endpoint, market: int, decimals: tuple[int, int], clock: Clock, counters: Counter[str],
-        log: Log, **link: Any,
+        log: Log, timing: Timing = USUAL,
     ) -> None:  # fmt: skip
         self.tracker = MarketTracker(market, *decimals, counters)
-        self.link = Link("market", endpoint.ws, self._channels, self, counters, log, **link)
+        self.link = Link("market", endpoint.ws, self._channels, self, counters, log, timing)
         self._clock, self._counters = clock, counters
         self._pipe: Pipe[Message] | None = None
         self._status: Status | None = None

@@ -13,7 +13,7 @@ from mmlab.errors import VenueError
 from mmlab.exchange import Accepted
 from mmlab.venues.lighter.auth import Tokens
 from mmlab.venues.lighter.backoff import Backoff
-from mmlab.venues.lighter.endpoints import Endpoint
+from mmlab.venues.lighter.endpoint import Endpoint
 from mmlab.venues.lighter.key_sender import KeySender
 from mmlab.venues.lighter.keys import Credentials
 from mmlab.venues.lighter.rest import Rest
@@ -38,7 +38,7 @@ async def cancel_everything(
     endpoint : Endpoint
     credentials : Credentials
     key : int, optional
-        API key to use; nobody else may use it meanwhile. Default: the spare one, else the first kept for cancels.
+        API key to use; nobody else may use it meanwhile. Default: the first kept for cancels.
     settle_s : float
         An empty list counts only so long after the first cancel-all.
     patience_s : float
@@ -54,8 +54,7 @@ async def cancel_everything(
     VenueError
         Orders may be left: the venue did not answer, or did not cancel them, for `patience_s`.
     """
-    index = key if key is not None else credentials.spare_key
-    index = credentials.cancel_keys[0] if index is None else index
+    index = key if key is not None else next(iter(credentials.cancel_keys or credentials.keys))
     counters: Counter[str] = Counter()
     signer = await asyncio.to_thread(KeySigner, endpoint, credentials)
     rest = Rest(endpoint, counters, Tokens(signer, index, time.time, counters).token)

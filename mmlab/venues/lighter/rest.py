@@ -14,7 +14,7 @@ from mmlab.errors import VenueError
 from mmlab.events import NS_PER_S
 from mmlab.exchange import Accepted, NotSent, Reply, Unanswered
 from mmlab.venues.lighter.backoff import BLOCKED_S, BLOCKING
-from mmlab.venues.lighter.endpoints import Endpoint
+from mmlab.venues.lighter.endpoint import Endpoint
 from mmlab.venues.lighter.replies import meaning, reply_of
 from mmlab.wire import lighter_rest as wire
 from mmlab.wire.lighter_session import TxReply, decode_reply

@@ -118,6 +118,7 @@ def rules_of(
         cancel_keys=cancel_keys,
         flight_ns=FLIGHT_NS,
         min_lots=instrument.min_size_lots,
+        wall_clock=True,
         max_in_flight=MAX_IN_FLIGHT - 5,  # so that cancels find room
         rate=rate_rule(limits),
         quota=QuotaRule(

@@ -6,7 +6,7 @@ from mmlab.errors import SigningError
 from mmlab.events import ASK, BID, TargetFlag
 from mmlab.exchange import Payload, Transaction, TxKind
 from mmlab.venues.lighter import native
-from mmlab.venues.lighter.endpoints import Endpoint
+from mmlab.venues.lighter.endpoint import Endpoint
 from mmlab.venues.lighter.keys import Credentials
 from mmlab.venues.lighter.native import SignedTx
 from mmlab.wire.lighter_session import transaction as frame_of

@@ -43,7 +43,7 @@ class RefusedError(VenueError):
 
 
 class Socket(asyncio.Protocol):
-    """One connection, open until `closed` is called; use `open`.
+    """One connection, from `open` until `closed` is called.
 
     Parameters
     ----------
@@ -66,17 +66,15 @@ class Socket(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._stuffed = self._over = False
 
-    @classmethod
-    async def open(cls, address: str, heard: Callable[[bytes], object], closed: Callable[[str], object]) -> Socket:
-        """Connect.
+    async def open(self) -> None:
+        """Connect. Frames may be heard before it returns.
 
         Raises
         ------
         VenueError
             No connection; `RefusedError` if the server said so.
         """
-        self = cls(address, heard, closed)
-        uri = parse_uri(address)
+        uri = parse_uri(self.address)
         context = ssl.create_default_context() if uri.secure else None
         try:
             async with asyncio.timeout(OPEN_S):
@@ -84,11 +82,10 @@ class Socket(asyncio.Protocol):
                 await self._opened
         except (OSError, TimeoutError) as error:
             self.drop()
-            raise VenueError(f"no connection to {address}: {error or 'timed out'}") from None
+            raise VenueError(f"no connection to {self.address}: {error or 'timed out'}") from None
         except BaseException:
             self.drop()
             raise
-        return self
 
     @property
     def is_open(self) -> bool:

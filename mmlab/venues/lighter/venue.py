@@ -10,14 +10,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from mmlab.errors import ConfigError, MMLabError, VenueError
 from mmlab.events import NS_PER_S
 from mmlab.exchange import (
-    Accepted,
     AccountMessage,
     AccountView,
     NotSent,
@@ -30,12 +29,11 @@ from mmlab.exchange import (
 from mmlab.instrument import Instrument
 from mmlab.venues.clock import Clock, LoopClock
 from mmlab.venues.lighter.account_feed import AccountFeed
-from mmlab.venues.lighter.auth import SUBSCRIPTION_LIFE_S, Tokens
+from mmlab.venues.lighter.auth import Tokens
 from mmlab.venues.lighter.dry import DryAccount
-from mmlab.venues.lighter.endpoints import Endpoint
-from mmlab.venues.lighter.key_sender import KeySender
+from mmlab.venues.lighter.endpoint import Endpoint
 from mmlab.venues.lighter.keys import Credentials
-from mmlab.venues.lighter.link import Log
+from mmlab.venues.lighter.link import USUAL, Log, Timing
 from mmlab.venues.lighter.market_feed import MarketFeed
 from mmlab.venues.lighter.posting import Posting
 from mmlab.venues.lighter.rest import Rest
@@ -44,13 +42,19 @@ from mmlab.venues.lighter.signer import KeySigner, LighterSigner
 from mmlab.venues.lighter.views import Views
 from mmlab.venues.protocol import Signer, Venue
 from mmlab.wire import lighter_rest as wire
-from mmlab.wire.lighter_terms import CancelAll
 
 Submit = Literal["ws", "rest"]
 LAST_RESORT = (TxKind.CANCEL, TxKind.CANCEL_ALL)
 """Sent over REST while the WebSocket is down: they open no risk, and somebody may be waiting for them."""
 STATUS_S = 60.0
 """The market's status is asked for so often; no channel tells it."""
+
+
+class Logger(Protocol):
+    """A structured log."""
+
+    def info(self, event: str, **fields: Any) -> object:
+        """Something happened."""
 
 
 class LighterVenue:
@@ -70,7 +74,7 @@ class LighterVenue:
     def __init__(
         self, endpoint: Endpoint, credentials: Credentials, market: wire.Market, limits: wire.Limits | None,
         keys: KeySigner, rest: Rest, clock: Clock, counters: Counter[str], log: Log, *, dry_run: bool, submit: Submit,
-        subscription_life_s: float = SUBSCRIPTION_LIFE_S,
+        timing: Timing = USUAL,
     ) -> None:  # fmt: skip
         self.endpoint, self.clock, self.counters, self.market_info = endpoint, clock, counters, market
         self.instrument: Instrument = instrument_of(market, limits)
@@ -79,24 +83,22 @@ class LighterVenue:
         self._rest, self._log, self._submit = rest, log, submit
         self._loop = asyncio.get_running_loop()
         decimals = market.supported_price_decimals, market.supported_size_decimals
-        self._market = MarketFeed(endpoint, market.market_id, decimals, clock, counters, log)
-        tokens = Tokens(keys, keys.keys[0], time.time, counters, round(subscription_life_s))
+        self._market = MarketFeed(endpoint, market.market_id, decimals, clock, counters, log, timing)
+        tokens = Tokens(keys, keys.keys[0], time.time, counters, round(timing.subscription_s))
         self._account = AccountFeed(
             endpoint, credentials.account_index, market.market_id, decimals, tokens, counters, log,
-            with_quota=self.rules.quota.on,
+            timing, with_quota=self.rules.quota.on,
         )  # fmt: skip
-        self._views = Views(rest, self._account.tracker, credentials.quote_keys + credentials.cancel_keys, counters)
+        self._views = Views(rest, self._account.tracker, keys.keys, counters)
         self._posting = Posting(rest, with_quota=self.rules.quota.on)
-        self._dry = DryAccount(credentials.quote_keys + credentials.cancel_keys, clock, log) if dry_run else None
-        spare = credentials.spare_key
-        self._spare_sender = None if spare is None else KeySender(rest, keys, spare)
+        self._dry = DryAccount(keys.keys, clock, log) if dry_run else None
         self._watch: asyncio.Task[None] | None = None
         self._closed = False
 
     @classmethod
     async def open(
         cls, endpoint: Endpoint, credentials: Credentials, market: str | int, *, clock: Clock | None = None,
-        log: Log | None = None, dry_run: bool = False, submit: Submit = "ws", **options: Any,
+        log: Logger | None = None, dry_run: bool = False, submit: Submit = "ws", timing: Timing = USUAL,
     ) -> LighterVenue:  # fmt: skip
         """Ask for the market's metadata and the account's limits, and make the signer ready.
 
@@ -111,22 +113,22 @@ class LighterVenue:
         """
         if submit not in ("ws", "rest"):
             raise ConfigError(f"submit {submit!r}: must be 'ws' or 'rest'")
-        if not credentials.quote_keys:
-            raise ConfigError("no API key is left to quote with: give one more than those kept for cancels")
+        if not credentials.quote_keys or not credentials.cancel_keys:
+            raise ConfigError("API keys: at least one to quote with and one kept for cancels are needed")
         counters: Counter[str] = Counter()
-        log = log or _quiet
+        clock = clock or LoopClock(time.time_ns())
+        tell = _teller(log, clock)
         keys = await asyncio.to_thread(KeySigner, endpoint, credentials)
         rest = Rest(endpoint, counters, Tokens(keys, keys.keys[0], time.time, counters).token)
         try:
             info = await find_market(rest, market)
-            limits = await limits_of(rest, credentials.account_index, log)
+            limits = await limits_of(rest, credentials.account_index, tell)
         except BaseException:
             await rest.close()
             raise
-        clock = clock or LoopClock(time.time_ns())
         return cls(
-            endpoint, credentials, info, limits, keys, rest, clock, counters, log, dry_run=dry_run, submit=submit,
-            **options,
+            endpoint, credentials, info, limits, keys, rest, clock, counters, tell, dry_run=dry_run, submit=submit,
+            timing=timing,
         )  # fmt: skip
 
     # --- The protocol ------------------------------------------------------------------------------------------------
@@ -178,23 +180,6 @@ class LighterVenue:
         await self._posting.close()
         await self._rest.close()
 
-    # --- Dead man's switch ------------------------------------------------------------------------------------------
-
-    async def plan_cancel_all(self, how: CancelAll, at_ms: int = 0) -> Reply:
-        """Have the venue cancel all orders of the account at `at_ms` (wall clock), or call that off; the spare key's.
-
-        Raises
-        ------
-        ConfigError
-            There is no spare key.
-        """
-        if self._spare_sender is None:
-            raise ConfigError("the dead man's switch needs a key of its own: give credentials with a spare key")
-        if self._dry is not None:
-            self._log("dry_payload", cancel_all=how.name, at_ms=at_ms)
-            return Accepted()
-        return await self._spare_sender.cancel_all(how, at_ms)
-
     # --- Market status -----------------------------------------------------------------------------------------------
 
     async def _watch_status(self) -> None:
@@ -226,6 +211,8 @@ async def find_market(rest: Rest, market: str | int) -> wire.Market:
     ConfigError
         There is no such market.
     """
+    if isinstance(market, str) and market.isdecimal():
+        market = int(market)
     parameters: dict[str, Any] = {"market_id": market} if isinstance(market, int) else {}
     answer = await rest.get("orderBooks", wire.Markets, **parameters)
     for found in answer.order_books:
@@ -244,5 +231,11 @@ async def limits_of(rest: Rest, account: int, log: Callable[..., object]) -> wir
         return None
 
 
-def _quiet(_: str, **__: Any) -> None:
-    """No log."""
+def _teller(log: Logger | None, clock: Clock) -> Log:
+    """A function that logs with the session's time."""
+
+    def tell(event: str, **facts: Any) -> None:
+        if log is not None:
+            log.info(event, ts_ns=clock.now_ns(), **facts)
+
+    return tell

@@ -29,8 +29,8 @@ def private_key() -> str:
 
 
 def credentials(account: int = ACCOUNT) -> Credentials:
-    """Keys 4 and 5 quote, 6 cancels, 7 is spare."""
-    return Credentials(account, {index: Secret(private_key()) for index in (4, 5, 6, 7)}, (6,), 7)
+    """Keys 4 and 5 quote, 6 cancels."""
+    return Credentials(account, {index: Secret(private_key()) for index in (4, 5, 6)}, (6,))
 
 
 def run(coroutine: Coroutine[Any, Any, None], timeout_s: float = 20.0) -> None:
@@ -46,7 +46,7 @@ def run(coroutine: Coroutine[Any, Any, None], timeout_s: float = 20.0) -> None:
 async def until(true: Callable[[], Any], timeout_s: float = 10.0) -> None:
     """Wait until something holds."""
     async with asyncio.timeout(timeout_s):
-        while not true():
+        while not true():  # noqa: ASYNC110  many things are waited for
             await asyncio.sleep(0.005)
 
 
@@ -79,7 +79,7 @@ class Heard:
 
     async def close(self) -> None:
         await self.venue.close()
-        await asyncio.gather(*self.tasks)
+        await asyncio.gather(*(task for task in self.tasks if not task.cancelled()))
 
 
 @asynccontextmanager

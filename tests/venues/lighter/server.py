@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import WSMsgType, web
 
-from mmlab.venues.lighter.endpoints import Endpoint
+from mmlab.venues.lighter.endpoint import Endpoint
 from mmlab.wire.lighter_numbers import decimal_text
 
 ACCOUNT, MARKET = 7, 0
@@ -60,6 +60,7 @@ class Server:
         self.deaf = False
         self.endpoint = Endpoint("test", "", "", 300)
         self.tokens: set[str] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
 
     # --- REST --------------------------------------------------------------------------------------------------------
 
@@ -69,10 +70,7 @@ class Server:
         self.requests.append((name, query))
         self.counts[name] += 1
         self.tokens.add(request.headers.get("authorization", ""))
-        if name == "sendTx":
-            answer = self.posted(query)
-        else:
-            answer = getattr(self, f"get_{name}")(query)
+        answer = self.posted(query) if name == "sendTx" else getattr(self, f"get_{name}")(query)
         status = 200 if answer.get("code", 200) == 200 else 400
         data = msgspec.json.encode(answer)
         if name in self.filters:
@@ -334,8 +332,6 @@ class Server:
             frame = changed
         self.tasks.add(task := asyncio.get_running_loop().create_task(self.write(socket, frame)))
         task.add_done_callback(self.tasks.discard)
-
-    tasks: set[asyncio.Task[None]] = set()
 
     async def write(self, socket: web.WebSocketResponse, frame: bytes) -> None:
         with contextlib.suppress(ConnectionError):
