@@ -101,7 +101,11 @@ class Credentials:
 
     @classmethod
     def from_environment(
-        cls, account_index: int, indexes: Iterable[int], cancel_keys: Iterable[int], environ: Mapping[str, str] = os.environ
+        cls,
+        account_index: int,
+        indexes: Iterable[int],
+        cancel_keys: Iterable[int],
+        environ: Mapping[str, str] = os.environ,
     ) -> Credentials:
         """Keys from environment variables, else from the keyring."""
         keys = {index: find_key(account_index, index, environ) for index in indexes}
@@ -149,7 +153,7 @@ def _from_keyring(account_index: int, index: int) -> str:
 
 
 def _without_prefix(text: str) -> str:
-    return text[2:] if text.startswith("0x") else text
+    return text.removeprefix("0x")
 
 
 def _is_private_key(text: str) -> bool:
