@@ -428,15 +428,28 @@ class Execution(Section):
     ack_mode: Literal["strict", "optimistic"] = Field(
         "strict", description="strict: an order may be changed once it is seen live; optimistic: once it is sent"
     )
-    slots: bool = Field(True, description="two places a rung: the new order goes live before the old one is cancelled")
+    slots: Literal["single", "ab"] = Field(
+        "single",
+        description="single: an order is moved where it rests, as `replace` says; ab: a move goes to the rung's free "
+        "place, and the old order is cancelled once the new one is live",
+    )
     instance: int = _number(0, 0, 15, "", "number of this mmlab among those that share an account; part of order ids")
     size_tolerance: float = _number(0.0, 0, 1, "", "an order is not refilled while less than this share is missing")
     retry: Retry = Retry()
     waits: Waits = Waits()
     refresh_tolerance_ticks: int = _number(1, 0, 1000, "ticks", "a move of fewer ticks is not worth the queue position")
-    replace: Literal["modify", "cancel_place"] = Field("modify", description="how an order is moved")
+    replace: Literal["modify", "cancel_place"] = Field("modify", description="how an order is moved (slots: single)")
     post_only: bool = Field(True, description="quotes are post-only")
     presign: Presign = Presign()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_slots(cls, data: Any) -> Any:
+        """Runs recorded before slots had names: true moved by `replace`, with the second place in use."""
+        if isinstance(data, dict) and isinstance(data.get("slots"), bool):
+            pairs = data["slots"] and data.get("replace", "modify") == "cancel_place"
+            return {**data, "slots": "ab" if pairs else "single"}
+        return data
 
 
 class Owner(Section):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from mmlab.exchange import Payload, Transaction
+from mmlab.exchange import Payload, Transaction, TxKind
 
 MOST = 4096
 """Payloads kept that nobody wants at present (targets come back) but whose nonce is still to come."""
@@ -22,11 +22,19 @@ class Bank:
     ----------
     life_ns : int
         Age from which a payload is not used any more.
+
+    Attributes
+    ----------
+    counts : Counter
+        ``hits``, ``misses`` (``late``, ``unforeseen``), ``signed``, ``wasted``, ``expired``.
+    kinds : Counter
+        (kind, whether it was a hit) -> how often.
     """
 
     def __init__(self, life_ns: int) -> None:
         self.life_ns = life_ns
         self.counts: Counter[str] = Counter()
+        self.kinds: Counter[tuple[TxKind, bool]] = Counter()
         self._payloads: dict[Transaction, tuple[Payload, int]] = {}
         self._wanted: dict[Transaction, None] = {}
 
@@ -47,8 +55,10 @@ class Bank:
         self._wanted.pop(transaction, None)
         if payload is not None and self._is_fresh(signed_ns, now_ns):
             self.counts["hits"] += 1
+            self.kinds[transaction.kind, True] += 1
             return payload
         self.counts["misses"] += 1
+        self.kinds[transaction.kind, False] += 1
         if payload is not None:
             self.counts["wasted"] += 1
             self.counts["expired"] += 1

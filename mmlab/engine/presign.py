@@ -15,7 +15,7 @@ from mmlab.config import Presign
 from mmlab.engine.setup import Log
 from mmlab.engine.signing import SignerWorker
 from mmlab.events import ASK, BID, NO_PRICE, NS_PER_S
-from mmlab.exchange import VenueRules
+from mmlab.exchange import TxKind, VenueRules
 from mmlab.orders.events import Quote, Top
 from mmlab.orders.forecast import forecast
 from mmlab.orders.limits import takes
@@ -128,6 +128,10 @@ class Presigner:
             "hits": counts["hits"],
             "misses": counts["misses"],
             "hit_rate": counts["hits"] / asked if asked else None,
+            "kinds": {
+                kind.name.lower(): {"hits": bank.kinds[kind, True], "misses": bank.kinds[kind, False]}
+                for kind in TxKind
+            },
             "late": counts["late"],
             "unforeseen": counts["unforeseen"],
             "signed": counts["signed"],

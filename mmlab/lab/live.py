@@ -172,16 +172,6 @@ class LaterLog:
         if self.log is not None:
             self.log.info(event, **fields)
 
-    def warning(self, event: str, **fields: Any) -> None:
-        """Something somebody should know."""
-        if self.log is not None:
-            self.log.warning(event, **fields)
-
-    def error(self, event: str, **fields: Any) -> None:
-        """Something is broken."""
-        if self.log is not None:
-            self.log.error(event, **fields)
-
 
 def market_name(text: str) -> str | int:
     """A market's symbol, or its id."""

@@ -25,8 +25,6 @@ from mmlab.orders.states import MAY_REST
 
 GONE = (OrderState.CANCEL_PENDING, OrderState.UNKNOWN)
 """Orders that no plan can count on."""
-NEXT_KEY = 2
-"""A payload for the key after the next is worth as much as one so many ticks further away for the next key."""
 
 
 class Draft(NamedTuple):
@@ -120,12 +118,13 @@ def own_key(s: State, order: Order) -> Key | None:
 
 
 def on_keys(s: State, drafts: list[Draft]) -> Iterator[Transaction]:
-    """Each draft for each key that may carry it, the key whose turn is next before the others."""
+    """Each draft for each key that may carry it: by ticks away, plus keys before it, plus one if it is not its turn."""
     keys = s.keys.quotes_in_turn()
     ranked: list[tuple[int, Draft, Key]] = []
     for draft in drafts:
         if draft.own is None:
-            ranked += [(draft.rank + NEXT_KEY * place, draft, key) for place, key in enumerate(keys)]
+            second = draft.side == ASK  # where both sides move, the bid takes the next key and the ask the one after it
+            ranked += [(draft.rank + place + (min(place, 1) != second), draft, key) for place, key in enumerate(keys)]
         elif draft.own.ready:
             ranked.append((draft.rank, draft, draft.own))
     ranked.sort(key=lambda entry: entry[0])
