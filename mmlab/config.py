@@ -416,6 +416,17 @@ class Telemetry(Section):
 
     decisions: bool = Field(True, description="record every decision that differs from the one before")
     metrics: bool = Field(True, description="record metrics once a second")
+    metrics_port: int | None = _number(
+        None, 0, 65535, "", "port on loopback where Prometheus scrapes the session; 0: any free one; none: no listener"
+    )
+    targets_dir: str | None = Field(
+        None, description="folder of the files by which Prometheus finds sessions; none: the user's runtime folder"
+    )
+    console: Literal["off", "error", "warning", "info"] = Field(
+        "off", description="lines of the log from this level on are shown on stderr too"
+    )
+    log_part_mb: float = _number(64.0, 0.001, 1e6, "MB", "log.jsonl goes on in a new file when it is longer")
+    log_parts: int = _number(16, 1, 9999, "files", "parts of the log that are kept beside the newest")
 
 
 class Config(Section):

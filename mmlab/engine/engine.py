@@ -31,9 +31,11 @@ from mmlab.engine.decider import Decider
 from mmlab.engine.desk import Desk, Outlets
 from mmlab.engine.emergency import Emergency
 from mmlab.engine.flatten import PAUSE_NS, flatten_slice
+from mmlab.engine.histogram import StageHistograms
 from mmlab.engine.inbound import Inbound
 from mmlab.engine.mailbox import Mailbox, Stage
 from mmlab.engine.participation import Trading
+from mmlab.engine.rolling import Rolling
 from mmlab.engine.setup import Setup
 from mmlab.engine.steering import Steering
 from mmlab.engine.supervisor import Alarm, Supervisor, text_of
@@ -83,6 +85,7 @@ class Engine:
         self.decider = Decider(params, setup.mid_ticks, setup.record, setup.quoter)
         self.steering = Steering(setup, self.decider, self.now, self._report, self._do)
         self.participation = self.steering.state
+        self.decider.heard_gates = self.steering.kernel_acted
         self.inbound = Inbound(self._bad_input)
         self.deciding, self.ordering = Stage(self.news, self._decide_on), Stage(self.reports, self._order)
         self.courier = Courier(
@@ -97,6 +100,8 @@ class Engine:
         self.supervisor = Supervisor(self.clock, self.log, self._go_safe)
         self.emergency = Emergency(venue, self.manager.state.ids.owns, self.supervisor.aside, self.log)
         self.uptime, self.stopwatch = Uptime(), self.courier.stopwatch
+        self.rolling, self.histograms = Rolling(), StageHistograms(self.stopwatch)
+        self.second: Array | None = None  # the newest metrics row
         self._decide_alarm = Alarm(self.clock, self._woken)
         self._order_alarm = Alarm(self.clock, self.reports.poke)
         self._over = asyncio.Event()
@@ -505,4 +510,7 @@ class Engine:
         row = self.decider.metrics(now_ns)
         row["messages"] = self.courier.messages
         row["quoting_bid"], row["quoting_ask"], row["at_touch_bid"], row["at_touch_ask"] = self.uptime.shares(now_ns)
+        self.second = row
+        self.rolling.second(row, self.desk.tally.size)
+        self.histograms.update()
         self.setup.record("metrics", row)

@@ -17,6 +17,7 @@ import numpy as np
 from mmlab.engine.control import ConflictError
 from mmlab.engine.decider import QuoterAddress, load_kernels
 from mmlab.engine.engine import Engine
+from mmlab.engine.facts import engine_facts
 from mmlab.engine.overview import overview
 from mmlab.engine.owner import OwnerWatch
 from mmlab.engine.setup import Setup
@@ -24,12 +25,13 @@ from mmlab.engine.stopwatch import STAGES
 from mmlab.errors import ConfigError, SessionError
 from mmlab.events import NS_PER_S
 from mmlab.lab.backtesting import setting_dict
+from mmlab.lab.metrics import process_facts, serving
 from mmlab.lab.plan import Plan
 from mmlab.lab.shadows import ShadowProcess
 from mmlab.lab.warm_up import calibrate, warm_up
 from mmlab.resolve import WarmUp
 from mmlab.telemetry.files import iso
-from mmlab.telemetry.info import RunInfo, utc_now
+from mmlab.telemetry.info import RunInfo, clean, utc_now
 from mmlab.telemetry.live import LiveRun
 from mmlab.telemetry.prometheus import exposition
 from mmlab.telemetry.tables import record_to_dict
@@ -57,6 +59,7 @@ class Trade:
         self.history: list[dict[str, Any]] = []
         self.started_s = time.time()
         self.run_dir: Path | None = None
+        self.files: LiveRun | None = None
         self._duration_s: float | None = None
         self._shadows: ShadowProcess | None = None
 
@@ -85,7 +88,7 @@ class Trade:
         """
         plan, self.run_dir, self._duration_s = self.plan, path, duration_s
         patient = plan.speed == math.inf
-        files = LiveRun(path, plan.config, info, plan.feed.instrument.to_dict(), patient=patient)
+        files = self.files = LiveRun(path, plan.config, info, plan.feed.instrument.to_dict(), patient=patient)
         setup = Setup(
             plan.config, plan.feed.instrument, self.fit, files.put, files.log,
             lambda *change: self._changed(files, *change), plan.seed,
@@ -105,7 +108,8 @@ class Trade:
                 self.engine.supervisor.start("progress", lambda: self._tell(progress), restart=False)
             if begun is not None:
                 begun(self.engine)
-            info.ended = await self.engine.run(duration_s)
+            async with serving(self, path):
+                info.ended = await self.engine.run(duration_s)
         except asyncio.CancelledError:
             info.ended = "interrupted" if self.engine is None else self.engine.ended
             raise
@@ -173,15 +177,17 @@ class Trade:
 
     def state(self) -> dict[str, Any]:
         """What the session does now (`mmlab.engine.overview`), and what it is."""
-        owner = self.owner
-        seen = None if owner is None else {
-            "last_seen_s": time.monotonic() - owner.seen_s, "on_owner_lost": owner.on_lost, "grace_s": owner.grace_s,
-        }  # fmt: skip
-        engine = self._running()
+        engine, files = self._running(), self.files
         return {
             "run_dir": str(self.run_dir), "pid": os.getpid(), "name": self.plan.name, "mode": "paper",
             "speed": self.plan.speed, "started_s": self.started_s, "done": self._done(engine), **overview(engine),
-            "owner": seen,
+            "owner": self._owner(), "files": None if files is None else clean(files.health()),
+        }  # fmt: skip
+
+    def _owner(self) -> dict[str, Any] | None:
+        owner = self.owner
+        return None if owner is None else {
+            "last_seen_s": time.monotonic() - owner.seen_s, "on_owner_lost": owner.on_lost, "grace_s": owner.grace_s,
         }  # fmt: skip
 
     def params(self) -> dict[str, Any]:
@@ -190,9 +196,20 @@ class Trade:
         config = engine.setup.config.model_dump(mode="json")
         return {"version": engine.version, "config": config, "history": self.history}
 
+    def facts(self) -> dict[str, Any]:
+        """Everything that becomes a metric (`mmlab.telemetry.metrics_registry`)."""
+        engine, files = self._running(), self.files
+        return {
+            "session": self.plan.name,
+            **engine_facts(engine),
+            "files": {} if files is None else files.health(),
+            "process": process_facts(),
+            "owner": self._owner(),
+        }
+
     def metrics_text(self) -> str:
-        """The state in Prometheus' text format."""
-        return exposition(self.state())
+        """The facts in Prometheus' text format."""
+        return exposition(self.facts())
 
     def latencies_us(self, stage: str, newest: int) -> list[float]:
         """The newest latencies of a stage, microseconds."""
