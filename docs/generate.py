@@ -13,7 +13,16 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
-from tools.reference import api_page, commands_page, config_page, order_states, pictures, switches_page  # noqa: E402
+from tools.reference import (  # noqa: E402
+    api_page,
+    commands_page,
+    config_page,
+    log_events_page,
+    metrics_page,
+    order_states,
+    pictures,
+    switches_page,
+)
 from tools.reference.switches import SWITCHES  # noqa: E402
 
 
@@ -23,6 +32,8 @@ def made() -> Iterator[tuple[Path, str]]:
     yield reference / "config.md", config_page.page()
     yield reference / "switches.md", switches_page.page()
     yield reference / "commands.md", commands_page.page()
+    yield reference / "metrics.md", metrics_page.page()
+    yield reference / "log_events.md", log_events_page.page()
     yield reference / "api.md", api_page.page()
     for told in SWITCHES:
         file = DOCS / "runbooks" / told.page

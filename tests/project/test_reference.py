@@ -1,6 +1,5 @@
 """Pages made from the code are as the code is, and nothing of the code is missing from them."""
 
-import ast
 import importlib.util
 import re
 
@@ -12,6 +11,8 @@ from mmlab.cli import COMMANDS
 from mmlab.config import Config
 from mmlab.events import GateAction, Reason, Switch
 from mmlab.orders.states import TRANSITIONS
+from mmlab.telemetry.log_events import EVENTS
+from mmlab.telemetry.metrics_registry import BY_NAME, METRICS
 from mmlab.views.fields import FIXED
 from tools.reference import config_page, order_states, switches
 from tools.reference.switches import GATES, LIVE_ONLY, SWITCHES
@@ -143,29 +144,27 @@ def test_the_site_lists_every_page(root, docs):
     assert sorted(listed) == sorted(str(page.relative_to(docs)) for page in docs.rglob("*.md"))
 
 
-def logged(root):
-    """Names of events that the code logs."""
-    names = set()
-    for path in (root / "mmlab").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr in ("info", "warning", "error")
-                and node.args
-                and isinstance(node.args[0], ast.Constant)
-            ):
-                names.add(node.args[0].value)
-    return names
+def test_every_metric(reference):
+    rows = re.findall(r"^\| (`mmlab_.*) \|$", reference["metrics"], re.MULTILINE)
+    told = {row.split("|")[0].strip(" `"): row for row in rows}
+    assert set(told) == {metric.name for metric in METRICS}
+    for metric in METRICS:
+        assert {metric.kind, metric.unit} <= {part.strip() for part in told[metric.name].split("|")}
+        assert set(metric.labels) <= codes(told[metric.name])
 
 
-def test_events_that_runbooks_look_for_are_logged(root, docs):
-    wanted = {
-        name for page in docs.rglob("*.md") for name in re.findall(r'\.event == "(\w+)"', page.read_text())
-    }  # fmt: skip
+def test_every_event(reference):
+    told = re.findall(r"^\| `(\w+)` \| (.*) \|", reference["log_events"].partition("## Events")[2], re.MULTILINE)
+    assert {name for name, _ in told} == set(EVENTS)
+
+
+def test_events_that_runbooks_look_for_are_logged(docs):
+    wanted = {name for page in docs.rglob("*.md") for name in re.findall(r'\.event == "(\w+)"', page.read_text())}
     assert wanted
-    assert wanted <= logged(root) | TOLD_BY_OTHERS
+    assert wanted <= set(EVENTS)
 
 
-TOLD_BY_OTHERS = {"engine_died", "disk_trouble", "disk_recovered"}
-"""Written by the supervisor and by the files themselves."""
+def test_metrics_that_pages_name_exist(docs):
+    pages = [page for page in docs.rglob("*.md") if page.name != "metrics.md"]
+    named = {name for page in pages for name in re.findall(r"\bmmlab_[a-z0-9_]+\b", page.read_text())}
+    assert named <= set(BY_NAME)

@@ -32,8 +32,8 @@ NAME=VALUE` and `Config.with_` take the dotted names below. A wrong name, type o
 every wrong field with its allowed range, and nothing is applied.
 
 - **Default** `none`: worked out from the instrument or the warm-up, as the meaning says.
-- **Live** `yes`: `session.update`, `mmlab attach --set NAME=VALUE`, `POST /params` and the dashboard's *Tune* change it between
-  two decisions of a running session. `start`: it counts for the next session only.
+- **Live** `yes`: `session.update`, `mmlab attach --set NAME=VALUE`, `POST /params` and the dashboard's *Tune* change it
+  between two decisions of a running session. `start`: it counts for the next session only.
 - Where a `_ticks` value has a `_bps` twin, the larger distance holds.
 """
 

@@ -23,6 +23,10 @@ Every re-arm, by itself or by hand, needs: link up, venue trading, account recon
 `kill.fresh_s`, and no other trip. A repeat within `kill.memory_s` doubles the duration up to its cap. With
 `kill.mode = "observe"` the switches of the kernel only write down that they would have acted (action `observe`);
 `manual` and the engine's own switches act all the same.
+
+Every trip and re-arm is a row of `gates.jsonl` with its inputs, a line of the log (event `switch`), and counted:
+`mmlab_kill_switch_trips_total`, `mmlab_kill_switch_active`, `mmlab_kill_switch_latched`, `mmlab_kill_switch_armed`
+([metrics](metrics.md)).
 """
 START, END = "<!-- settings -->", "<!-- end of settings -->"
 
