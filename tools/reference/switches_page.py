@@ -77,6 +77,8 @@ def _lower(member: Reason | GateAction) -> str:
 def _links(told: Told) -> str:
     parts = []
     for name in told.settings:
+        if not any(f"{one.name}.".startswith(f"{name}.") for one in parameters()):
+            continue  # of a switch that is not built in yet
         section = name if any(one.name.startswith(f"{name}.") for one in parameters()) else name.rpartition(".")[0]
         parts.append(f"[`{name}`](config.md#{section.replace('.', '')})")
     return ", ".join(dict.fromkeys(parts))
@@ -87,7 +89,7 @@ def filled(text: str, told: Told) -> str:
     head, _, rest = text.partition(START)
     _, _, tail = rest.partition(END)
     fields = settings(told)
-    body = rows(fields) if fields else "It has no settings.\n"
+    body = rows(fields) if fields else "It has no settings of its own.\n"
     return f"{head}{START}\n\n{body}\n{END}{tail}"
 
 
