@@ -14,6 +14,7 @@ DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
 from tools.reference import (  # noqa: E402
+    alerts_page,
     api_page,
     commands_page,
     config_page,
@@ -34,6 +35,7 @@ def made() -> Iterator[tuple[Path, str]]:
     yield reference / "commands.md", commands_page.page()
     yield reference / "metrics.md", metrics_page.page()
     yield reference / "log_events.md", log_events_page.page()
+    yield reference / "alerts.md", alerts_page.page()
     yield reference / "api.md", api_page.page()
     for told in SWITCHES:
         file = DOCS / "runbooks" / told.page

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,7 +15,7 @@ from mmlab.orders.states import TRANSITIONS
 from mmlab.telemetry.log_events import EVENTS
 from mmlab.telemetry.metrics_registry import BY_NAME, METRICS
 from mmlab.views import fields
-from tools.reference import config_page, order_states, switches
+from tools.reference import alerts_page, config_page, order_states, switches
 from tools.reference.switches import GATES, LIVE_ONLY, SWITCHES
 
 TROUBLE = (
@@ -157,6 +158,16 @@ def test_every_metric(reference):
     for metric in METRICS:
         assert {metric.kind, metric.unit} <= {part.strip() for part in told[metric.name].split("|")}
         assert set(metric.labels) <= codes(told[metric.name])
+
+
+def test_every_alert_has_a_runbook(root, reference):
+    alerts = alerts_page.alerts()
+    assert {alert["alert"] for alert in alerts} <= codes(reference["alerts"])
+    for alert in alerts:
+        assert (root / alert["annotations"]["runbook_url"]).is_file(), alert["alert"]
+    switches_told = {Path(alert["annotations"]["runbook_url"]).name for alert in alerts}
+    members = {switch.name.lower() for switch in Switch}
+    assert {one.page for one in SWITCHES if one.name in members} <= switches_told
 
 
 def test_every_event(reference):
