@@ -13,9 +13,9 @@ from tools.reference.markdown import MADE, code, table
 RULES = Path(__file__).parents[2] / "ops" / "rules" / "alerts.yml"
 HEAD = """# Alerts
 
-Every alert of `ops/rules/alerts.yml`, with the page that says what to do; the annotation `runbook_url` of the alert names it too.
-*After*: how long the expression must hold. An engine that has died has no figures; `MmlabEngineDown` and
-`MmlabMetricsMissing` fire then.
+Every alert of `ops/rules/alerts.yml`, with the page that says what to do; the annotation `runbook_url` of
+the alert names it too. *After*: how long the expression must hold. An engine that has died has no figures;
+`MmlabEngineDown` and `MmlabMetricsMissing` fire then.
 """
 
 
