@@ -22,6 +22,7 @@ from tools.reference import (  # noqa: E402
     metrics_page,
     order_states,
     pictures,
+    run_directory_page,
     switches_page,
 )
 from tools.reference.switches import SWITCHES  # noqa: E402
@@ -35,6 +36,7 @@ def made() -> Iterator[tuple[Path, str]]:
     yield reference / "commands.md", commands_page.page()
     yield reference / "metrics.md", metrics_page.page()
     yield reference / "log_events.md", log_events_page.page()
+    yield reference / "run_directory.md", run_directory_page.page()
     yield reference / "alerts.md", alerts_page.page()
     yield reference / "api.md", api_page.page()
     for told in SWITCHES:

@@ -12,10 +12,12 @@ from mmlab.cli import COMMANDS
 from mmlab.config import Config
 from mmlab.events import GateAction, Reason, Switch
 from mmlab.orders.states import TRANSITIONS
+from mmlab.telemetry.files import FILES
 from mmlab.telemetry.log_events import EVENTS
 from mmlab.telemetry.metrics_registry import BY_NAME, METRICS
+from mmlab.telemetry.tables import SCHEMAS
 from mmlab.views import fields
-from tools.reference import alerts_page, config_page, order_states, switches
+from tools.reference import alerts_page, config_page, order_states, run_directory_page, switches
 from tools.reference.switches import GATES, LIVE_ONLY, SWITCHES
 
 TROUBLE = (
@@ -158,6 +160,13 @@ def test_every_metric(reference):
     for metric in METRICS:
         assert {metric.kind, metric.unit} <= {part.strip() for part in told[metric.name].split("|")}
         assert set(metric.labels) <= codes(told[metric.name])
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_column(reference, name):
+    known = {**run_directory_page.EVERYWHERE, **run_directory_page.MEANING[name]}
+    assert [column for column in run_directory_page.columns(name) if not known.get(column)] == []
+    assert f"## {FILES[name]}" in reference["run_directory"]
 
 
 def test_every_alert_has_a_runbook(root, reference):
