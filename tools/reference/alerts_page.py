@@ -31,7 +31,7 @@ def page() -> str:
         (
             code(alert["alert"]),
             alert["labels"]["severity"],
-            alert.get("for", "at once"),
+            alert.get("for", "0s"),
             _words(alert["annotations"]["summary"]),
             _link(alert["annotations"]["runbook_url"]),
         )

@@ -44,12 +44,13 @@ def page() -> str:
         [(code(one.name), one.watches, one.trips, one.does, one.returns, _links(one)) for one in GATES],
     )
     switches = table(
-        ("switch", "watches", "trips when", "does", "comes back", "settings"),
+        ("switch", "watches", "trips when", "does", "comes back"),
         [
-            (f"[`{one.name}`](../runbooks/{one.page})", one.watches, one.trips, one.does, one.returns, _links(one))
+            (f"[`{one.name}`](../runbooks/{one.page})", one.watches, one.trips, one.does, one.returns)
             for one in SWITCHES
         ],
     )
+    where = table(("switch", "settings"), [(code(one.name), _links(one) or "none of its own") for one in SWITCHES])
     codes = {switch.name.lower(): int(switch) for switch in Switch}
     reasons = table(
         ("bit", "reason", "meaning"),
@@ -63,6 +64,7 @@ def page() -> str:
     note = f"\n{', '.join(map(code, missing))}: live venue only.\n" if missing else ""
     return (
         MADE + HEAD + f"\n## Gates\n\n{gates}\n## Kill switches\n\n{switches}{CONDITIONS}{note}"
+        f"\n### Where they are set\n\n{where}"
         f"\n## Actions\n\nColumn `action` of `run.gates` and `gates.jsonl`.\n\n{actions}"
         "\n## Reasons\n\nBits of `bid_reasons` and `ask_reasons` in `run.decisions` and `metrics.csv`: everything"
         f" that kept a side from its model quote.\n\n{reasons}"
