@@ -13,7 +13,18 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
-from tools.reference import api_page, commands_page, config_page, order_states, pictures, switches_page  # noqa: E402
+from tools.reference import (  # noqa: E402
+    alerts_page,
+    api_page,
+    commands_page,
+    config_page,
+    log_events_page,
+    metrics_page,
+    order_states,
+    pictures,
+    run_directory_page,
+    switches_page,
+)
 from tools.reference.switches import SWITCHES  # noqa: E402
 
 
@@ -23,6 +34,10 @@ def made() -> Iterator[tuple[Path, str]]:
     yield reference / "config.md", config_page.page()
     yield reference / "switches.md", switches_page.page()
     yield reference / "commands.md", commands_page.page()
+    yield reference / "metrics.md", metrics_page.page()
+    yield reference / "log_events.md", log_events_page.page()
+    yield reference / "run_directory.md", run_directory_page.page()
+    yield reference / "alerts.md", alerts_page.page()
     yield reference / "api.md", api_page.page()
     for told in SWITCHES:
         file = DOCS / "runbooks" / told.page

@@ -1,14 +1,19 @@
 """What tutorial, concepts and post-mortem say runs; commands exist with their options; anchors exist."""
 
+import json
 import re
 import shlex
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 
 from mmlab.cli import parser
+from mmlab.telemetry.files import FILES
+from mmlab.telemetry.tables import SCHEMAS
 from tests.project.test_documents import NOT_YET
+from tools.reference import run_directory_page
 
 
 def blocks(path, language):
@@ -44,6 +49,19 @@ def test_post_mortem_runs(root, tutorial):
     told = run(f"run_dir = 'runs/fast'\n{code}", place)
     assert told.returncode == 0, told.stderr
     assert "Verdict" in told.stdout
+
+
+def test_columns_of_a_run_are_those_of_the_reference(tutorial):
+    folder = tutorial[0] / "runs" / "fast"
+    for name in SCHEMAS:
+        told, path = list(run_directory_page.columns(name)), folder / FILES[name]
+        if path.suffix == ".csv":
+            columns = path.read_text().partition("\n")[0].split(",")
+        elif path.suffix == ".jsonl":
+            columns = list(json.loads(path.read_text().partition("\n")[0]))
+        else:
+            columns = pq.read_schema(path).names
+        assert columns == told, name
 
 
 def test_concepts_run(root, tutorial):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from mmlab import config
 from mmlab.config import Config
 from tools.reference.markdown import MADE, code, table
 
@@ -23,7 +24,9 @@ AT_START = {
     "telemetry": "files and listener are made at the start",
     "venue": "the connection is made at the start",
 }
-"""Fields, or whole sections, that a running session takes note of but does not act on, and why."""
+"""Fields, or whole sections, that count from the next start only, and why."""
+reloads: Callable[[str], bool] = getattr(config, "reloads", lambda _: True)
+"""What a running session refuses to change, too, once the config says so itself."""
 
 HEAD = """# Configuration reference
 
@@ -32,8 +35,8 @@ NAME=VALUE` and `Config.with_` take the dotted names below. A wrong name, type o
 every wrong field with its allowed range, and nothing is applied.
 
 - **Default** `none`: worked out from the instrument or the warm-up, as the meaning says.
-- **Live** `yes`: `session.update`, `mmlab attach --set`, `POST /params` and the dashboard's *Tune* change it between
-  two decisions of a running session. `start`: it counts for the next session only.
+- **Live** `yes`: `session.update`, `mmlab attach --set NAME=VALUE`, `POST /params` and the dashboard's *Tune* change it
+  between two decisions of a running session. `start`: it counts for the next session only.
 - Where a `_ticks` value has a `_bps` twin, the larger distance holds.
 """
 
@@ -51,7 +54,12 @@ class Parameter:
     @property
     def live(self) -> bool:
         """Whether a running session acts on a change."""
-        return not any(self.name == start or self.name.startswith(f"{start}.") for start in AT_START)
+        return self.why_not == "" and reloads(self.name)
+
+    @property
+    def why_not(self) -> str:
+        """Why it counts from the next start only; "" if it does not."""
+        return next((why for start, why in AT_START.items() if f"{self.name}.".startswith(f"{start}.")), "")
 
 
 @cache

@@ -100,12 +100,13 @@ SWITCHES = (
          "by itself after 60 s, twice a session; then latched", HALT),
     Told("task", "the engine's own tasks", "one died that cannot be started again",
          "all: cancelled by a path of its own; the session ends", "a new session"),
-    Told("margin", "distance to liquidation", "too small", "heavy side off; then all: cancel, halt",
-         "operator, once there is margin again"),
+    Told("margin", "mid against the liquidation price", "closer than 500 bps", "all: cancel, halt",
+         "by itself after 60 s, once it is further away, twice a session; then latched", ("kill.margin", *HALT)),
     Told("dead_man", "the venue's scheduled cancel-all", "not renewed in time", "all: cancel, halt",
-         "by itself when it is renewed"),
+         "by itself when it is renewed, after `fresh_s`, by repeats up to 60 s",
+         ("venue.dead_man_s", "venue.dead_man_renew_s")),
     Told("clock", "local time against the venue's (live only)", "more than 500 ms apart", "all: cancel, halt",
-         "operator, once the clock is right"),
+         "by itself after 60 s, once it is right, twice a session; then latched", ("kill.clock", *HALT)),
 )  # fmt: skip
 """Kill switches. `margin`, `dead_man` and `clock` need a live venue."""
 LIVE_ONLY = frozenset({"margin", "dead_man", "clock"})

@@ -23,6 +23,10 @@ Every re-arm, by itself or by hand, needs: link up, venue trading, account recon
 `kill.fresh_s`, and no other trip. A repeat within `kill.memory_s` doubles the duration up to its cap. With
 `kill.mode = "observe"` the switches of the kernel only write down that they would have acted (action `observe`);
 `manual` and the engine's own switches act all the same.
+
+Every trip and re-arm is a row of `gates.jsonl` with its inputs, a line of the log (event `switch`), and counted:
+`mmlab_kill_switch_trips_total`, `mmlab_kill_switch_active`, `mmlab_kill_switch_latched`, `mmlab_kill_switch_armed`
+([metrics](metrics.md)).
 """
 START, END = "<!-- settings -->", "<!-- end of settings -->"
 
@@ -40,12 +44,13 @@ def page() -> str:
         [(code(one.name), one.watches, one.trips, one.does, one.returns, _links(one)) for one in GATES],
     )
     switches = table(
-        ("switch", "watches", "trips when", "does", "comes back", "settings"),
+        ("switch", "watches", "trips when", "does", "comes back"),
         [
-            (f"[`{one.name}`](../runbooks/{one.page})", one.watches, one.trips, one.does, one.returns, _links(one))
+            (f"[`{one.name}`](../runbooks/{one.page})", one.watches, one.trips, one.does, one.returns)
             for one in SWITCHES
         ],
     )
+    where = table(("switch", "settings"), [(code(one.name), _links(one) or "none of its own") for one in SWITCHES])
     codes = {switch.name.lower(): int(switch) for switch in Switch}
     reasons = table(
         ("bit", "reason", "meaning"),
@@ -59,6 +64,7 @@ def page() -> str:
     note = f"\n{', '.join(map(code, missing))}: live venue only.\n" if missing else ""
     return (
         MADE + HEAD + f"\n## Gates\n\n{gates}\n## Kill switches\n\n{switches}{CONDITIONS}{note}"
+        f"\n### Where they are set\n\n{where}"
         f"\n## Actions\n\nColumn `action` of `run.gates` and `gates.jsonl`.\n\n{actions}"
         "\n## Reasons\n\nBits of `bid_reasons` and `ask_reasons` in `run.decisions` and `metrics.csv`: everything"
         f" that kept a side from its model quote.\n\n{reasons}"
@@ -73,6 +79,8 @@ def _lower(member: Reason | GateAction) -> str:
 def _links(told: Told) -> str:
     parts = []
     for name in told.settings:
+        if not any(f"{one.name}.".startswith(f"{name}.") for one in parameters()):
+            continue  # of a switch that is not built in yet
         section = name if any(one.name.startswith(f"{name}.") for one in parameters()) else name.rpartition(".")[0]
         parts.append(f"[`{name}`](config.md#{section.replace('.', '')})")
     return ", ".join(dict.fromkeys(parts))
@@ -83,7 +91,7 @@ def filled(text: str, told: Told) -> str:
     head, _, rest = text.partition(START)
     _, _, tail = rest.partition(END)
     fields = settings(told)
-    body = rows(fields) if fields else "It has no settings.\n"
+    body = rows(fields) if fields else "It has no settings of its own.\n"
     return f"{head}{START}\n\n{body}\n{END}{tail}"
 
 
