@@ -34,6 +34,7 @@ from typing import Any
 
 import lighter
 import numpy as np
+from mmlab.venues.lighter.endpoints import profile
 from recordings import load
 
 import mmlab
@@ -42,7 +43,6 @@ from mmlab.engine.setup import Setup
 from mmlab.events import NS_PER_S
 from mmlab.exchange import Payload, Transaction
 from mmlab.lab.warm_up import calibrate, warm_up
-from mmlab.venues.lighter.endpoints import profile
 from mmlab.venues.lighter.keys import Credentials
 from mmlab.venues.lighter.signer import KeySigner, LighterSigner
 from mmlab.venues.paper import FaultPlan, PaperVenue
