@@ -76,7 +76,7 @@ class Watch:
         market.open, market.venue = opened, venue
 
     def _on_market(self, venue: Any) -> None:
-        link = venue._market._link
+        link = venue._market.link
         heard = link._heard
 
         def first(data: bytes) -> None:
@@ -167,7 +167,7 @@ async def plain(ready: dict[str, Any]) -> dict[str, float]:
             best = await client.get_best_price(0, is_ask=False)
             begun = perf_counter_ns()
             _, _, error = await client.create_order(
-                market_index=0, client_order_index=n + 1, base_amount=100, price=int(best * 0.97), is_ask=False,
+                market_index=0, client_order_index=n + 1, base_amount=1, price=int(best * 0.97), is_ask=False,
                 order_type=client.ORDER_TYPE_LIMIT, time_in_force=client.ORDER_TIME_IN_FORCE_POST_ONLY,
             )  # fmt: skip
             took.append((perf_counter_ns() - begun) / 1e3)

@@ -138,6 +138,11 @@ class LiveMarket:
             return None
         return min(1.0, (engine.now() - engine.began_ns) / max(1.0, duration_s * NS_PER_S))
 
+    async def close(self) -> None:
+        """Let go of the connection."""
+        if self._venue is not None:
+            await self._venue.close()
+
     def beside(self, engine: Engine) -> None:
         """The dead-man's switch, with the supervisor's key: the venue's scheduled cancel-all, kept ahead of now."""
         if self._live.dry_run:

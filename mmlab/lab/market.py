@@ -63,6 +63,9 @@ class Market(Protocol):
     def beside(self, engine: Engine) -> None:
         """Start what has to run beside the engine."""
 
+    async def close(self) -> None:
+        """Let go of the connection, if the engine has not; orders are left as they are."""
+
 
 class PaperMarket:
     """The paper venue on the plan's feed."""
@@ -125,6 +128,9 @@ class PaperMarket:
 
     def beside(self, engine: Engine) -> None:
         """Nothing."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
 
 
 def fit_of(feed: Feed, config: Config) -> WarmUp:

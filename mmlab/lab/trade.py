@@ -110,6 +110,7 @@ class Trade:
         finally:
             if self._shadows is not None:
                 self._shadows.stop()
+            await market.close()
             files.close(replace(info, finished=utc_now(), counters=self._counters()))
 
     async def open(self) -> RunInfo:
