@@ -30,7 +30,7 @@ lab: .venv/warm ## Open the notebooks in JupyterLab
 # --- Check -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint types .venv/warm .venv-bench/installed browser ## Linters, types, import contracts, then the tests
+test: lint types .venv/warm .venv-bench/installed browser prometheus ## Linters, types, import contracts, then the tests
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
@@ -88,6 +88,14 @@ evidence-03: .venv/dev .venv/warm ## Every claim of issue 3: PASS or FAIL, with 
 evidence-04: .venv/dev .venv/warm browser ## Every claim of issue 4: PASS or FAIL, with figures
 	@$(BIN)/python benchmarks/evidence_04.py
 
+.PHONY: evidence-06
+evidence-06: .venv/dev .venv/warm prometheus ## Every claim of issue 6: PASS or FAIL, with figures
+	@$(BIN)/python benchmarks/evidence_06.py
+
+.PHONY: ops
+ops: .venv/dev ## Make Prometheus' rules, Grafana's dashboards and the rest of ops/
+	@$(BIN)/python -m mmlab.telemetry.ops ops
+
 .PHONY: clean
 clean: ## Remove caches and built files (keeps .venv and runs/)
 	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
@@ -144,4 +152,20 @@ browser:
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	else \
 	    echo "The browser tests need the program 'chromium' on PATH (Debian: apt-get install chromium)" >&2; exit 1; \
+	fi
+
+# Debian's package would start a service of its own, which the policy file forbids while it is installed.
+.PHONY: prometheus
+prometheus:
+	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then \
+	    exit 0; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing prometheus for the tests of metrics and alerts (once)"; \
+	    policy=/usr/sbin/policy-rc.d; made=; \
+	    if [ ! -e $$policy ]; then printf '#!/bin/sh\nexit 101\n' >$$policy; chmod +x $$policy; made=yes; fi; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null \
+	        || { [ -z "$$made" ] || rm -f $$policy; exit 1; }; \
+	    [ -z "$$made" ] || rm -f $$policy; \
+	else \
+	    echo "The tests need the programs 'prometheus' and 'promtool' on PATH (Debian: apt-get install prometheus)" >&2; exit 1; \
 	fi

@@ -76,10 +76,10 @@ def _rule(alert: Alert, terms: Terms) -> dict[str, Any]:
     rule: dict[str, Any] = {"alert": alert.name, "expr": terms.fill(alert.expr)}
     if alert.waits:
         rule["for"] = duration(terms.for_s)
-    return rule | {"labels": {"severity": alert.severity}, "annotations": annotations(alert, terms)}
+    return rule | {"labels": {"severity": alert.severity}, "annotations": notes_of(alert, terms)}
 
 
-def annotations(alert: Alert, terms: Terms) -> dict[str, str]:
+def notes_of(alert: Alert, terms: Terms) -> dict[str, str]:
     """What an alert says: its summary, and its runbook page."""
     return {"summary": alert.summary, "runbook_url": f"{terms.runbooks}/{alert.runbook}.md"}
 
