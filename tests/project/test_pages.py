@@ -5,11 +5,13 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 
 import pyarrow.parquet as pq
 import pytest
 
 from mmlab.cli import parser
+from mmlab.config import Config
 from mmlab.telemetry.files import FILES
 from mmlab.telemetry.tables import SCHEMAS
 from tests.project.test_documents import NOT_YET
@@ -83,7 +85,7 @@ def test_commands_are_ones_that_mmlab_takes(tracked):
     seen, wrong = 0, []
     for path, line in commands(tracked):
         words = shlex.split(line.replace("...", "X"), comments=True)[1:]
-        words = words[: words.index("|")] if "|" in words else words
+        words = words[: min(words.index(end) if end in words else len(words) for end in ("|", ">"))]
         if words[0] in NOT_YET or words[:2] == ["doctor", "lighter"]:
             continue
         if not taken(words):
@@ -99,6 +101,14 @@ def taken(words):
     except SystemExit as stop:
         return not stop.code
     return True
+
+
+def test_settings_are_ones_that_the_config_takes(tracked):
+    texts = [text for path in tracked if path.suffix == ".md" for text in blocks(path, "toml")]
+    assert len(texts) >= 3
+    for text in texts:
+        values = tomllib.loads(text)
+        Config(**{name: value for name, value in values.items() if name in Config.model_fields or name != "venue"})
 
 
 def slug(heading):
