@@ -44,13 +44,15 @@ def test_tutorial_runs(tutorial):
     assert (place / "runs" / "fast" / "run.json").is_file()
 
 
-def test_post_mortem_runs(root, tutorial):
+def test_post_mortem_and_monitoring_run(root, tutorial):
     place, done = tutorial
     assert done.returncode == 0, done.stderr
     code = "\n".join(blocks(root / "docs" / "runbooks" / "post-mortem.md", "python"))
     told = run(f"run_dir = 'runs/fast'\n{code}", place)
     assert told.returncode == 0, told.stderr
     assert "Verdict" in told.stdout
+    told = run("run_dir = 'runs/fast'\n" + "\n".join(blocks(root / "docs" / "monitoring.md", "python")), place)
+    assert told.returncode == 0, told.stderr
 
 
 def test_columns_of_a_run_are_those_of_the_reference(tutorial):
