@@ -1,13 +1,11 @@
-"""The life cycle: one table, its picture, and what it promises."""
+"""The life cycle: one table, and what it promises."""
 
 from __future__ import annotations
-
 
 import pytest
 
 from mmlab.events import OrderState as O
 from mmlab.orders.states import MAY_REST, NEXT, PENDING, RESTING, TERMINAL, TRANSITIONS, UNSENT, Step
-
 
 
 def test_every_state_of_the_terms_is_in_the_table():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mmlab.telemetry.log_events import COMMON, EVENTS
-
 from tools.reference.markdown import MADE, code, table
 
 HEAD = """# Log events

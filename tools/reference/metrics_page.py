@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mmlab.telemetry.metrics_registry import COMMON, GROUPS, METRICS, Metric
-
 from tools.reference.markdown import MADE, code, table
 
 HEAD = """# Metric reference
