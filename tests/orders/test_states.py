@@ -1,4 +1,4 @@
-"""The life cycle: one table, its picture, and what it promises."""
+"""The life cycle: one table, and what it promises."""
 
 from __future__ import annotations
 

@@ -5,11 +5,13 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 
 import pyarrow.parquet as pq
 import pytest
 
 from mmlab.cli import parser
+from mmlab.config import Config
 from mmlab.telemetry.files import FILES
 from mmlab.telemetry.tables import SCHEMAS
 from tests.project.test_documents import NOT_YET
@@ -42,13 +44,15 @@ def test_tutorial_runs(tutorial):
     assert (place / "runs" / "fast" / "run.json").is_file()
 
 
-def test_post_mortem_runs(root, tutorial):
+def test_post_mortem_and_monitoring_run(root, tutorial):
     place, done = tutorial
     assert done.returncode == 0, done.stderr
     code = "\n".join(blocks(root / "docs" / "runbooks" / "post-mortem.md", "python"))
     told = run(f"run_dir = 'runs/fast'\n{code}", place)
     assert told.returncode == 0, told.stderr
     assert "Verdict" in told.stdout
+    told = run("run_dir = 'runs/fast'\n" + "\n".join(blocks(root / "docs" / "monitoring.md", "python")), place)
+    assert told.returncode == 0, told.stderr
 
 
 def test_columns_of_a_run_are_those_of_the_reference(tutorial):
@@ -83,7 +87,7 @@ def test_commands_are_ones_that_mmlab_takes(tracked):
     seen, wrong = 0, []
     for path, line in commands(tracked):
         words = shlex.split(line.replace("...", "X"), comments=True)[1:]
-        words = words[: words.index("|")] if "|" in words else words
+        words = words[: min(words.index(end) if end in words else len(words) for end in ("|", ">"))]
         if words[0] in NOT_YET or words[:2] == ["doctor", "lighter"]:
             continue
         if not taken(words):
@@ -99,6 +103,14 @@ def taken(words):
     except SystemExit as stop:
         return not stop.code
     return True
+
+
+def test_settings_are_ones_that_the_config_takes(tracked):
+    texts = [text for path in tracked if path.suffix == ".md" for text in blocks(path, "toml")]
+    assert len(texts) >= 3
+    for text in texts:
+        values = tomllib.loads(text)
+        Config(**{name: value for name, value in values.items() if name in Config.model_fields or name != "venue"})
 
 
 def slug(heading):
