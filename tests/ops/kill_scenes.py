@@ -12,7 +12,7 @@ from mmlab.events import BID, Switch
 from mmlab.exchange import Payload, PositionUpdate, Rejected, Status
 from mmlab.venues.paper import FaultPlan
 from mmlab.venues.paper.codes import Code
-from tests.engine.rig import MakeVenue, Watched, at, holding
+from tests.engine.rig import RISKY, MakeVenue, Watched, at, holding
 
 LATER_S = 40.0
 """When things go wrong that a script does: quotes rest by then."""
@@ -72,14 +72,16 @@ class Shrinking(Watched):
 
 
 class Refusing(Watched):
-    """From some time on nothing of this session is taken."""
+    """From some time on nothing that opens risk is taken."""
 
     code = int(Code.SUSPENDED)
 
     def send(self, payload: Payload) -> asyncio.Future[Any]:
-        if self.clock.now_ns() > self.clock.origin_ns + LATER_S * 1e9:  # type: ignore[attr-defined]
+        late = self.clock.now_ns() > self.clock.origin_ns + LATER_S * 1e9  # type: ignore[attr-defined]
+        if late and payload.transaction.kind in RISKY:
             done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            done.set_result(Rejected(self.code, "planted"))
+            soon_ns = self.clock.now_ns() + 5_000_000
+            self.clock.call_at(soon_ns, done.set_result, Rejected(self.code, "planted"))
             return done
         return super().send(payload)
 
