@@ -14,8 +14,10 @@ from mmlab.venues.paper import FaultPlan
 from mmlab.venues.paper.codes import Code
 from tests.engine.rig import RISKY, MakeVenue, Watched, at, holding
 
-LATER_S = 40.0
+LATER_S = 15.0
 """When things go wrong that a script does: quotes rest by then."""
+REARM_S = 25.0
+"""When an operator re-arms what is latched."""
 GREEDY = {"strategy__model": "fixed", "strategy__half_spread_ticks": 0.0, "gates__cooldown__enabled": False}
 """Quotes at the touch, to be filled soon."""
 
@@ -43,7 +45,7 @@ class Scene:
     make: MakeVenue = Watched
     script: Callable[[Engine], Awaitable[object]] | None = None
     returns: str = "time"
-    seconds: float = 120.0
+    seconds: float = 45.0
     repeats: bool = False
     side: bool = False
 
@@ -124,25 +126,25 @@ SCENES = {
                     "kill__toxic__window": 10}, repeats=True, side=True),
     "burst": Scene({**GREEDY, "kill__burst__threshold_per_s": 0.5, "kill__burst__min_n": 1}, repeats=True, side=True),
     "losing": Scene({**GREEDY, "kill__losing__threshold_quote": 0.0, "kill__losing__z": 0.0,
-                     "kill__losing__min_notional": 0.0, "kill__losing__halt_s": 5.0}, seconds=240),
+                     "kill__losing__min_notional": 0.0, "kill__losing__halt_s": 5.0}, seconds=120),
     "loss": Scene({"kill__loss__max_loss_quote": 0.01}, make=holding(BID), returns="operator"),
     "drawdown": Scene({"kill__drawdown__max_drawdown_quote": 0.01}, make=holding(BID), returns="operator"),
     "volatility": Scene({"kill__volatility__ratio": 1.05, "kill__volatility__rearm_ratio": 1.04,
                          "kill__volatility__min_s": 5.0}),
-    "stale": Scene(faults=FaultPlan(seed=3, stales_per_min=6, stale_s=6.0, until_s=90)),
+    "stale": Scene(faults=FaultPlan(seed=3, stales_per_min=6, stale_s=6.0, until_s=60), seconds=70),
     "position": Scene({"risk__max_position": 0.05, "ladder__enabled": False}, make=holding(BID, 60), side=True,
                       returns="never"),
     "hard_limit": Scene({"risk__max_position": 0.05, "risk__hard_limit": 0.055}, make=holding(BID, 60),
                         returns="operator"),
     "collar": Scene({"risk__collar_bps": 1.0, "strategy__min_spread_bps": 10.0, "kill__losing__halt_s": 5.0}),
-    "size": Scene({"risk__max_order_notional": 1.0, "kill__losing__halt_s": 5.0}),
-    "order_count": Scene({"risk__max_live_orders": 1, "kill__losing__halt_s": 5.0}),
-    "messages": Scene({"risk__max_messages_per_min": 2, "kill__losing__halt_s": 5.0}, seconds=300),
+    "size": Scene({"risk__max_order_notional": 600.23, "kill__losing__halt_s": 5.0}),
+    "order_count": Scene({"risk__max_live_orders": 2, "execution__replace": "cancel_place", "kill__losing__halt_s": 5.0}),
+    "messages": Scene({"risk__max_messages_per_min": 2, "kill__losing__halt_s": 5.0}, seconds=125),
     "mark": Scene({"kill__mark__max_distance_bps": 0.2}),
     "manual": Scene(script=by_hand, returns="operator"),
-    "link": Scene(faults=FaultPlan(seed=1, until_s=60, disconnects_per_min=12, disconnect_s=0.5), repeats=True),
+    "link": Scene(faults=FaultPlan(seed=1, until_s=40, disconnects_per_min=12, disconnect_s=0.5), repeats=True),
     "rejects": Scene({"kill__losing__halt_s": 5.0}, faults=FaultPlan(seed=1, rejects={9: 0.7}, until_s=60),
-                     seconds=240),
+                     seconds=100),
     "mismatch": Scene({"execution__waits__reconcile_s": 1.0}, make=Shrinking, returns="operator"),
     "session": Scene(make=Refusing, returns="operator"),
     "status": Scene({"execution__waits__reconcile_s": 1.0}, make=Closing),
