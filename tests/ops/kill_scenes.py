@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from mmlab.engine.engine import Engine
 from mmlab.events import BID, Switch
 from mmlab.exchange import Payload, PositionUpdate, Rejected, Status
@@ -14,9 +16,9 @@ from mmlab.venues.paper import FaultPlan
 from mmlab.venues.paper.codes import Code
 from tests.engine.rig import RISKY, MakeVenue, Watched, at, holding
 
-LATER_S = 15.0
+LATER_S = 30.0
 """When things go wrong that a script does: quotes rest by then."""
-REARM_S = 25.0
+REARM_S = 40.0
 """When an operator re-arms what is latched."""
 GREEDY = {"strategy__model": "fixed", "strategy__half_spread_ticks": 0.0, "gates__cooldown__enabled": False}
 """Quotes at the touch, to be filled soon."""
@@ -38,6 +40,12 @@ class Scene:
         It trips again within `memory_s`, so that the back-off shows.
     side : bool
         One side only.
+    then : dict
+        Parameters changed at `LATER_S`.
+    after : dict
+        And at `REARM_S`, before an operator re-arms.
+    settle_s : float
+        So long after a trip nothing of ours may rest any more.
     """
 
     config: dict[str, Any] = field(default_factory=dict)
@@ -45,9 +53,12 @@ class Scene:
     make: MakeVenue = Watched
     script: Callable[[Engine], Awaitable[object]] | None = None
     returns: str = "time"
-    seconds: float = 45.0
+    seconds: float = 60.0
     repeats: bool = False
     side: bool = False
+    then: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    settle_s: float = 0.5
 
 
 # --- Venues and scripts that cause trouble ---------------------------------------------------------------------------
@@ -69,7 +80,7 @@ class Shrinking(Watched):
     async def view(self, since_trade_id: int) -> Any:
         view = await super().view(since_trade_id)
         if self.clock.now_ns() > self.clock.origin_ns + LATER_S * 1e9:  # type: ignore[attr-defined]
-            object.__setattr__(view, "position_lots", view.position_lots + 50)
+            return msgspec.structs.replace(view, position_lots=view.position_lots + 50)
         return view
 
 
@@ -121,33 +132,38 @@ class Flooding(Watched):
 
 # --- The scenes ------------------------------------------------------------------------------------------------------
 
+SIDES = {**GREEDY, "kill__pause_light_side": True}
+SHORT = {"kill__losing__halt_s": 5.0}
+
 SCENES = {
-    "toxic": Scene({**GREEDY, "kill__toxic__threshold_bps": 100.0, "kill__toxic__z": 0.0, "kill__toxic__min_n": 1,
+    "toxic": Scene({**SIDES, "kill__toxic__threshold_bps": 100.0, "kill__toxic__z": 0.0, "kill__toxic__min_n": 1,
                     "kill__toxic__window": 10}, repeats=True, side=True),
-    "burst": Scene({**GREEDY, "kill__burst__threshold_per_s": 0.5, "kill__burst__min_n": 1}, repeats=True, side=True),
-    "losing": Scene({**GREEDY, "kill__losing__threshold_quote": 0.0, "kill__losing__z": 0.0,
-                     "kill__losing__min_notional": 0.0, "kill__losing__halt_s": 5.0}, seconds=120),
-    "loss": Scene({"kill__loss__max_loss_quote": 0.01}, make=holding(BID), returns="operator"),
-    "drawdown": Scene({"kill__drawdown__max_drawdown_quote": 0.01}, make=holding(BID), returns="operator"),
+    "burst": Scene({**SIDES, "kill__burst__threshold_per_s": 0.5, "kill__burst__min_n": 1}, repeats=True, side=True),
+    "losing": Scene({**GREEDY, **SHORT, "kill__losing__threshold_quote": 0.0, "kill__losing__z": 0.0,
+                     "kill__losing__min_notional": 0.0}, seconds=100),
+    "loss": Scene(make=holding(BID), returns="operator", then={"kill.loss.max_loss_quote": 0.2}),
+    "drawdown": Scene(make=holding(BID), returns="operator", then={"kill.drawdown.max_drawdown_quote": 0.2}),
     "volatility": Scene({"kill__volatility__ratio": 1.05, "kill__volatility__rearm_ratio": 1.04,
-                         "kill__volatility__min_s": 5.0}),
+                         "kill__volatility__min_s": 5.0}, seconds=70),
     "stale": Scene(faults=FaultPlan(seed=3, stales_per_min=6, stale_s=6.0, until_s=60), seconds=70),
     "position": Scene({"risk__max_position": 0.05, "ladder__enabled": False}, make=holding(BID, 60), side=True,
                       returns="never"),
-    "hard_limit": Scene({"risk__max_position": 0.05, "risk__hard_limit": 0.055}, make=holding(BID, 60),
-                        returns="operator"),
-    "collar": Scene({"risk__collar_bps": 1.0, "strategy__min_spread_bps": 10.0, "kill__losing__halt_s": 5.0}),
-    "size": Scene({"risk__max_order_notional": 600.23, "kill__losing__halt_s": 5.0}),
-    "order_count": Scene({"risk__max_live_orders": 2, "execution__replace": "cancel_place", "kill__losing__halt_s": 5.0}),
-    "messages": Scene({"risk__max_messages_per_min": 2, "kill__losing__halt_s": 5.0}, seconds=125),
-    "mark": Scene({"kill__mark__max_distance_bps": 0.2}),
+    "hard_limit": Scene(make=holding(BID, 60), returns="operator",
+                        then={"risk.max_position": 0.05, "risk.hard_limit": 0.055},
+                        after={"risk.max_position": 0.1, "risk.hard_limit": 0.2}),
+    "collar": Scene({**SHORT, "strategy__min_spread_bps": 10.0}, then={"risk.collar_bps": 1.0},
+                    after={"risk.collar_bps": 100.0}),
+    "size": Scene(SHORT, then={"risk.max_order_notional": 600.23}, after={"risk.max_order_notional": None}),
+    "order_count": Scene({**SHORT, "execution__replace": "cancel_place"}, then={"risk.max_live_orders": 2},
+                         after={"risk.max_live_orders": None}),
+    "messages": Scene({**SHORT, "risk__max_messages_per_min": 6}, seconds=180),
+    "mark": Scene(then={"kill.mark.max_distance_bps": 0.2}, repeats=True, seconds=70),
     "manual": Scene(script=by_hand, returns="operator"),
     "link": Scene(faults=FaultPlan(seed=1, until_s=40, disconnects_per_min=12, disconnect_s=0.5), repeats=True),
-    "rejects": Scene({"kill__losing__halt_s": 5.0}, faults=FaultPlan(seed=1, rejects={9: 0.7}, until_s=60),
-                     seconds=100),
-    "mismatch": Scene({"execution__waits__reconcile_s": 1.0}, make=Shrinking, returns="operator"),
+    "rejects": Scene(SHORT, faults=FaultPlan(seed=1, rejects={9: 0.7}, until_s=30), settle_s=4.0),
+    "mismatch": Scene({"execution__waits__reconcile_s": 1.0}, make=Shrinking, returns="operator", settle_s=3.0),
     "session": Scene(make=Refusing, returns="operator"),
     "status": Scene({"execution__waits__reconcile_s": 1.0}, make=Closing),
-    "queue": Scene({"kill__losing__halt_s": 10.0}, make=Flooding),
+    "queue": Scene(SHORT, make=Flooding),
     "task": Scene(script=failing_task, returns="operator"),
 }  # fmt: skip

@@ -19,11 +19,9 @@ from mmlab.telemetry.ops.dashboards import dashboards
 from mmlab.telemetry.ops.switches import KILL_SWITCHES, runbook_of
 from mmlab.telemetry.prometheus import exposition
 from tests.engine.rig import Outcome, Watched, at, cut, play, quick
-from tests.ops.kill_scenes import REARM_S, SCENES, Scene
+from tests.ops.kill_scenes import LATER_S, REARM_S, SCENES, Scene
 
 LOOK_NS = 100_000_000
-SETTLED_NS = 500_000_000
-"""So long after a trip nothing of ours may rest any more: entry, response, and a look."""
 TRIPS = (GateAction.TRIP, GateAction.LATCH)
 
 
@@ -65,7 +63,7 @@ def played(name: str) -> Played:
 
     async def script(engine: Engine) -> None:
         beside = asyncio.ensure_future(scene.script(engine)) if scene.script else None
-        back = asyncio.ensure_future(by_operator(engine)) if scene.returns == "operator" else None
+        back = asyncio.ensure_future(by_operator(engine, scene))
         while not engine.ended:
             looks.append(look(engine))
             await engine.clock.sleep_until(engine.now() + LOOK_NS)
@@ -80,9 +78,16 @@ def played(name: str) -> Played:
     return Played(scene, outcome, looks, gates[gates["switch"] == Switch[name.upper()]])
 
 
-async def by_operator(engine: Engine) -> None:
+async def by_operator(engine: Engine, scene: Scene) -> None:
+    """What changes while the tape runs."""
+    await at(engine, LATER_S)
+    if scene.then:
+        engine.update(scene.then)
     await at(engine, REARM_S)
-    engine.rearm()
+    if scene.after:
+        engine.update(scene.after)
+    if scene.returns == "operator":
+        engine.rearm()
 
 
 def look(engine: Engine) -> Look:
@@ -120,7 +125,7 @@ def test_it_trips_and_acts_on_the_book(name: str) -> None:
     checked = 0
     for begin_ns, end_ns, side in begins:
         for seen in run.looks:
-            if begin_ns + SETTLED_NS < seen.ts_ns < end_ns:
+            if begin_ns + run.scene.settle_s * NS_PER_S < seen.ts_ns < end_ns:
                 checked += 1
                 resting = {BID: seen.bids, ASK: seen.asks}
                 assert sum(resting.values()) == 0 if side == 0 else resting[side] == 0, (name, seen.ts_ns - begin_ns)
@@ -164,7 +169,9 @@ def test_it_returns(name: str) -> None:
         assert rearms, "it never came back"
         assert any(s.bids or s.asks for s in run.looks if s.ts_ns > rearms[0]), "it does not quote again"
     elif run.scene.returns == "operator":
-        assert all(t >= origin_ns + REARM_S * NS_PER_S for t in rearms), "a latched switch came back by itself"
+        assert all(t >= origin_ns + REARM_S * NS_PER_S - LOOK_NS for t in rearms), (
+            "a latched switch came back by itself"
+        )
         assert rearms, "the operator's re-arm had no effect"
 
 
