@@ -14,7 +14,7 @@ import numpy as np
 from mmlab.engine.engine import Engine
 from mmlab.engine.participation import SideState, Trading
 from mmlab.engine.rolling import OWN
-from mmlab.events import NS_PER_S, GateAction, OrderState, Switch
+from mmlab.events import NS_PER_S, GateAction, OrderState, Reason, Switch
 from mmlab.exchange import ErrorClass, TxKind
 
 SIDES = ("bid", "ask")
@@ -157,10 +157,11 @@ def switch_table(engine: Engine) -> dict[str, dict[str, float]]:
         if not kernel and int(switch) < len(state["world"]):
             kernel = [state["world"][int(switch)]]
         own = engine.participation.switches.get(switch)
+        at_limit = switch == Switch.POSITION and any(reasons & Reason.POSITION for reasons in engine.decider.reasons)
         rules = getattr(kill, name, None)
         table[name] = {
             "armed": float(not observe and getattr(rules, "enabled", True)),
-            "active": float(any(sw["active"] for sw in kernel) or (own is not None and own.active)),
+            "active": float(at_limit or any(sw["active"] for sw in kernel) or (own is not None and own.active)),
             "latched": float(any(sw["latched"] for sw in kernel) or (own is not None and own.active and own.latched)),
             "trips": acted[name, "trip"] + acted[name, "latch"],
             "observed": acted[name, "observe"],
