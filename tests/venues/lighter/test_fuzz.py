@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections import Counter
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -100,7 +101,7 @@ def mutated(draw: st.DrawFn, good: list[bytes] = GOOD) -> bytes:
         return draw(st.binary(max_size=30)) if draw(st.booleans()) else json.dumps(draw(JSON)).encode()
     value = json.loads(frame)
     for _ in range(draw(st.integers(1, 3))):
-        value = put(value, draw(st.sampled_from(places(value))), ... if draw(st.booleans()) else draw(JSON))
+        value = put(value, draw(st.sampled_from(places(value))), ... if draw(st.booleans()) else deepcopy(draw(JSON)))
     return json.dumps(value).encode()
 
 
