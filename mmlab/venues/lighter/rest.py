@@ -72,8 +72,8 @@ class Rest:
         wait_s = self._closed_until_s - self._loop.time()
         if wait_s > 0:
             raise RateLimitedError(f"{path}: the venue wants fewer requests; wait {wait_s:.1f} s")
+        path, url = path or "status", f"{self._base}{API}/{path}" if path else f"{self._base}/"
         headers = {"authorization": await self._token()} if private and self._token is not None else {}
-        url = f"{self._base}{API}/{path}" if path else f"{self._base}/"
         try:
             async with self._session.get(url, params=parameters, headers=headers) as response:
                 data = await self._read(response)

@@ -22,6 +22,7 @@ from mmlab.exchange import (
     Unanswered,
 )
 from mmlab.venues.lighter import Credentials, DeadMan, LighterVenue, Secret, cancel_everything
+from mmlab.venues.lighter.checkup import Checkup
 from mmlab.venues.lighter.dead_man import Schedule
 from mmlab.venues.lighter.replies import Replies, meaning
 from mmlab.venues.lighter.rules import ERRORS, instrument_of, rate_rule, rules_of
@@ -32,8 +33,6 @@ from mmlab.wire.lighter_terms import CancelAll, Code
 from tests.venues.lighter.helpers import Heard, credentials, market_and_account, private_key, run, until
 from tests.venues.lighter.server import ACCOUNT, running
 from tests.venues.lighter.test_venue import place
-
-SUPERVISOR = Credentials(ACCOUNT, {8: Secret("ab" * 40)}, ())
 
 
 def supervisor() -> Credentials:
@@ -329,5 +328,27 @@ def test_an_order_update_has_a_rising_number() -> None:
             await until(lambda: sum(isinstance(m, OrderUpdate) for m in heard.account) == 3)
             seqs = [m.order.seq for m in heard.account if isinstance(m, OrderUpdate)]
             assert seqs[1] == seqs[0] + 1 and seqs[2] == seqs[1]
+
+    run(main())
+
+
+def test_the_doctor_looks_at_everything() -> None:
+    """Each look says what it found; one that fails does not keep the others from being taken."""
+
+    async def main() -> None:
+        async with running() as server:
+            server.nonces = {4: 9, 5: 0, 6: 0}
+            server.do_14({"ClientOrderIndex": 1, "IsAsk": 0, "Price": 99_000, "BaseAmount": 500})
+            server.scheduled_ms = 1_795_700_000_000
+            found = {f.name: f for f in await Checkup(server.endpoint, credentials(), ACCOUNT, "ETH").run()}
+            assert found["Signer"].state == found["Market"].state == found["Account"].state == "ok"
+            assert found["Clock"].state == "fail" and "NTP" in found["Clock"].advice  # the server's clock stands still
+            assert found["Tier and limits"].found.startswith("premium: 6000") and found["Open orders"].found == "1"
+            assert found["API key 4"].state == "fail"  # the server knows another public key
+            assert found["Dead man's switch"].state == "warn"
+            server.filters["account"] = lambda _: b"[]"
+            found = {f.name: f for f in await Checkup(server.endpoint, credentials(), ACCOUNT, "DOGE").run()}
+            assert found["Account"].state == found["Market"].state == "fail"
+            assert found["Tier and limits"].state == "ok"
 
     run(main())
