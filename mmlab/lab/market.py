@@ -45,7 +45,7 @@ class Market(Protocol):
     def instrument(self) -> Instrument:
         """What is traded; known once it is open."""
 
-    async def open(self, log: Log | None = None) -> None:
+    async def open(self) -> None:
         """Connect, as far as that is needed."""
 
     async def warm_up(self, log: Log, /) -> WarmUp:
@@ -85,7 +85,7 @@ class PaperMarket:
             self._fit = fit_of(self._feed, self._plan.config)
         return self._fit
 
-    async def open(self, log: Log | None = None) -> None:
+    async def open(self) -> None:
         """Nothing to connect to."""
 
     async def warm_up(self, _: Log) -> WarmUp:
