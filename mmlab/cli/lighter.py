@@ -32,10 +32,8 @@ def record(options: argparse.Namespace) -> int:
     endpoint = endpoint_of(options.profile, options.url, options.ws)
     found = record(options.market, options.out, venue=endpoint, duration_s=options.duration, look=_look(), log=_said)
     trouble = {name: n for name, n in found.counters.items() if n and not name.endswith("_frames")}
-    frames = ", ".join(
-        f"{n} {name.removesuffix('_frames')}" for name, n in found.counters.items() if name not in trouble
-    )
-    print(f"{frames or 'nothing heard'}" + (f"; {trouble}" if trouble else ""))
+    heard = {name.removesuffix("_frames"): n for name, n in found.counters.items() if name.endswith("_frames")}
+    print(", ".join(f"{n} {name}" for name, n in heard.items()) or "nothing heard", trouble or "")
     print(*found.files, sep="\n")
     print(found.import_command)
     return DONE

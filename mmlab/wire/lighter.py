@@ -18,8 +18,10 @@ OFF_BOOK_TRADES = frozenset({"deleverage", "market-settlement"})
 """Types of trades that no resting order took part in."""
 
 
-Millis = Annotated[int, msgspec.Meta(ge=0, le=10**13)]
-Micros = Annotated[int, msgspec.Meta(ge=0, le=10**16)]
+Millis = Annotated[int, msgspec.Meta(ge=0, le=9 * 10**12)]
+Micros = Annotated[int, msgspec.Meta(ge=0, le=9 * 10**15)]
+UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
+"""What decoding bad input may raise."""
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 

@@ -29,9 +29,9 @@ class Order(msgspec.Struct):
     status: str
     time_in_force: str = ""
     reduce_only: bool = False
-    updated_at: Id = 0
-    timestamp: Id = 0
-    transaction_time: Id = 0
+    updated_at: Millis = 0
+    timestamp: Millis = 0
+    transaction_time: Micros = 0
 
 
 class AccountTrade(msgspec.Struct):

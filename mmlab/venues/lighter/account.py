@@ -10,6 +10,7 @@ import msgspec
 from mmlab.events import ASK, BID, OrderReason, TargetFlag
 from mmlab.exchange import AccountMessage, Fill, FillUpdate, Liquidation, OrderUpdate, OrderView, PositionUpdate
 from mmlab.wire import lighter_account as wire
+from mmlab.wire.lighter import UNREADABLE
 from mmlab.wire.lighter_numbers import nearest_units, units
 from mmlab.wire.lighter_terms import TIME_IN_FORCE_WORDS, OrderStatus, TimeInForce
 
@@ -67,7 +68,7 @@ class AccountTracker:
                 return self._positions(frame)
             if isinstance(frame, wire.StatsFrame):
                 self.stats = frame.stats
-        except (msgspec.DecodeError, ValueError):
+        except UNREADABLE:
             self.counters["bad_frames"] += 1
             self.counters[f"bad_{family}"] += 1
             self.doubt = self.doubt or family != wire.STATS
@@ -122,7 +123,7 @@ class AccountTracker:
             raise ValueError(f"order {order.order_index}: {filled} of {size} filled, at {price}")
         return OrderView(
             order.client_order_index, order.order_index, ASK if order.is_ask else BID, price, size, filled, status,
-            _seq(order), REASONS.get(_word(order.status), OrderReason.NONE), flags_of(order),
+            _seq(order), int(REASONS.get(_word(order.status), OrderReason.NONE)), flags_of(order),
         )  # fmt: skip
 
     def _status(self, word: str) -> State:

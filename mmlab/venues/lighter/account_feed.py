@@ -6,8 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 
-import msgspec
-
 from mmlab.exchange import AccountMessage, Linked, Reply, Unlinked
 from mmlab.venues.lighter.account import FAMILIES, AccountTracker
 from mmlab.venues.lighter.auth import Tokens
@@ -16,6 +14,7 @@ from mmlab.venues.lighter.link import USUAL, Link, Log, Timing
 from mmlab.venues.lighter.pipe import Pipe
 from mmlab.venues.lighter.replies import Replies
 from mmlab.wire import lighter_account as wire
+from mmlab.wire.lighter import UNREADABLE
 from mmlab.wire.lighter_session import Head, decode_reply, name_of
 from mmlab.wire.lighter_terms import SEND_TX, SEND_TX_BATCH
 
@@ -112,7 +111,7 @@ class AccountFeed:
     def _reply(self, data: bytes) -> None:
         try:
             answer = decode_reply(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             self._counters["bad_replies"] += 1
             return
         self._replies.answer(answer, with_quota=self._with_quota)

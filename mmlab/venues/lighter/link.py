@@ -11,12 +11,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
-
 from mmlab.errors import MMLabError
 from mmlab.venues.lighter.backoff import BLOCKED_S, FIRST_S, MOST_S, Backoff
 from mmlab.venues.lighter.socket import RefusedError, Socket
 from mmlab.venues.lighter.subscriptions import Subscriptions
+from mmlab.wire.lighter import UNREADABLE
 from mmlab.wire.lighter_session import PING, PONG, Head, decode_head
 from mmlab.wire.lighter_terms import MAX_AUTH_AHEAD_S
 
@@ -215,7 +214,7 @@ class Link:
         self._heard_s = self._loop.time()
         try:
             head = decode_head(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             self._counters["bad_frames"] += 1
             self._handler.heard(Head(), data)
             return
@@ -228,7 +227,7 @@ class Link:
 
     def _began(self, head: Head) -> None:
         self._subscriptions.began(head)
-        if not self.up and self._subscriptions.complete:
+        if not self.up and self._greeted and self._subscriptions.complete:
             self.up = True
             self._handler.went_up()
 

@@ -10,7 +10,6 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from mmlab.events import ASK, BID, EVENT, NS_PER_MS, NS_PER_S, Kind
@@ -20,6 +19,7 @@ from mmlab.wire.lighter import (
     OFF_BOOK_TRADES,
     TICKER,
     TRADE,
+    UNREADABLE,
     BookFrame,
     Level,
     MarketStats,
@@ -44,6 +44,9 @@ TRUST = 3
 """Comparisons that agreed before one that does not counts against the book: shared nonces are to be verified."""
 RATE_DECIMALS = 7
 """A funding rate is in percent; rows have it in 1e-9."""
+
+MOST_FUNDING = 10**8
+"""A tenth of the position's value at once."""
 
 
 class UnusableError(ValueError):
@@ -118,7 +121,7 @@ class MarketTracker:
             if isinstance(frame, StatsFrame):
                 return self._market_stats(frame, now_ns)
             return self._ticker(frame, now_ns) if isinstance(frame, TickerFrame) else []
-        except (msgspec.DecodeError, ValueError):
+        except UNREADABLE:
             self.counters["bad_frames"] += 1
             self.counters[f"bad_{family}"] += 1
             return self._start_over(now_ns) if family == BOOK else []
@@ -238,6 +241,8 @@ class MarketTracker:
             rate, price = (stats if is_past else last).funding_rate, last.mark_price or stats.mark_price
             if rate and price:
                 ticks, billionths = nearest_units(price, self._price_decimals), nearest_units(rate, RATE_DECIMALS)
+                if abs(billionths) > MOST_FUNDING:
+                    raise UnusableError(f"funding rate {rate} %")
                 rows.append((self._time(instant_ms * NS_PER_MS, now_ns), now_ns, Kind.FUNDING, 0, ticks, billionths, 0))
         self._stats = stats
         if mark > 0 and at_ms:

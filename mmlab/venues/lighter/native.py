@@ -45,6 +45,7 @@ _SIGNATURES: dict[str, tuple[tuple[Any, ...], Any]] = {
         (_LONG, _LONG, _LONG, _LONG, _LONG, _LONG, _INT, _INT, _BYTE, _BYTE, _BYTE, _LONG, _LONG, _INT, _LONG), _Signed,
     ),
     "SignCancelAllOrders": ((_INT, _LONG, _LONG, *_END), _Signed),
+    "CheckClient": ((_INT, _LONG), _POINTER),
     "CreateAuthToken": ((_LONG, _INT, _LONG), _TextOrError),
     "Free": ((_POINTER,), None),
 }  # fmt: skip
@@ -107,6 +108,11 @@ def create_client(url: str, private_key: str, chain_id: int, key: int, account: 
     error = _taken(library().CreateClient(url.encode(), private_key.encode(), chain_id, key, account))
     if error:
         raise SigningError(f"API key {key} of account {account} is refused by the signer: {_shown(error, private_key)}")
+
+
+def check_client(key: int, account: int) -> str:
+    """Ask the venue whether a key is the account's; what is wrong, or "". Blocks for the network: only in a thread."""
+    return _taken(library().CheckClient(key, account)).decode(errors="replace")
 
 
 def _shown(error: bytes, secret: str) -> str:

@@ -57,8 +57,10 @@ async def cancel_everything(
     index = key if key is not None else next(iter(credentials.cancel_keys or credentials.keys))
     counters: Counter[str] = Counter()
     signer = await asyncio.to_thread(KeySigner, endpoint, credentials)
-    rest = Rest(endpoint, counters, Tokens(signer, index, time.time, counters).token)
+    tokens = Tokens(signer, index, time.time, counters)
+    rest = Rest(endpoint, counters, tokens.token)
     try:
+        await tokens.token()  # takes a millisecond; then the first look is put before the first cancel arrives
         return await _Rescue(rest, KeySender(rest, signer, index), signer.account).run(settle_s, patience_s)
     finally:
         await rest.close()
@@ -75,12 +77,14 @@ class _Rescue:
         accepted_s: float | None = None
         until_s = loop.time() + patience_s
         again = True
+        first = asyncio.ensure_future(self._look())  # only to know what there was; the cancel does not wait for it
         while loop.time() < until_s:
             if again:
                 reply = await self._sender.cancel_all(CancelAll.IMMEDIATE)
                 self._last = f"cancel-all: {reply}"
                 if isinstance(reply, Accepted) and accepted_s is None:
                     accepted_s = loop.time()
+                await first
             asked_s, left = loop.time(), await self._look()
             again = left != 0 or accepted_s is None
             if not again and accepted_s is not None and asked_s >= accepted_s + settle_s:

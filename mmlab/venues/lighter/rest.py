@@ -17,6 +17,7 @@ from mmlab.venues.lighter.backoff import BLOCKED_S, BLOCKING
 from mmlab.venues.lighter.endpoint import Endpoint
 from mmlab.venues.lighter.replies import meaning, reply_of
 from mmlab.wire import lighter_rest as wire
+from mmlab.wire.lighter import UNREADABLE
 from mmlab.wire.lighter_session import TxReply, decode_reply
 from mmlab.wire.lighter_terms import API, Code
 
@@ -71,8 +72,8 @@ class Rest:
         wait_s = self._closed_until_s - self._loop.time()
         if wait_s > 0:
             raise RateLimitedError(f"{path}: the venue wants fewer requests; wait {wait_s:.1f} s")
+        path, url = path or "status", f"{self._base}{API}/{path}" if path else f"{self._base}/"
         headers = {"authorization": await self._token()} if private and self._token is not None else {}
-        url = f"{self._base}{API}/{path}" if path else f"{self._base}/"
         try:
             async with self._session.get(url, params=parameters, headers=headers) as response:
                 data = await self._read(response)
@@ -98,7 +99,7 @@ class Rest:
     def _decoded(self, path: str, kind: type[T], data: bytes) -> T:
         try:
             answer = msgspec.json.decode(data, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             self.counters["rest_errors"] += 1
             self.counters["bad_answers"] += 1
             raise VenueError(f"{path}: the answer cannot be read: {error}") from None
@@ -139,7 +140,7 @@ class Rest:
     def _tx_reply(self, status: int, data: bytes, *, with_quota: bool) -> Reply:
         try:
             answer: TxReply = decode_reply(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             self.counters["bad_answers"] += 1
             return Unanswered(f"HTTP {status}: the answer cannot be read")
         reply = reply_of(answer, with_quota=with_quota)
@@ -157,6 +158,6 @@ def _words(data: bytes) -> str:
     """Code and message of an error answer, if it has them."""
     try:
         answer = msgspec.json.decode(data, type=wire.Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return data[:100].decode(errors="replace")
     return f"code {answer.code}: {answer.message}"
