@@ -30,7 +30,7 @@ def lighter_doctor(config: Config, paper: str | Path | None = None) -> list[Chec
     account: int | None = None
     try:
         account = live.account_index(config)
-        credentials = live.credentials(config, (*venue.quote_keys, *venue.cancel_keys, venue.supervisor_key))
+        credentials = live.all_credentials(config)
     except ConfigError as error:
         checks.append(Check("API keys", "fail", str(error), "see docs/lighter.md, Keys"))
     checkup = Checkup(live.endpoint(config), credentials, account, venue.market, venue.supervisor_key)
