@@ -30,7 +30,7 @@ def record(options: argparse.Namespace) -> int:
     if (options.url is None) != (options.ws is None):
         raise ConfigError("--url and --ws go together")
     endpoint = endpoint_of(options.profile, options.url, options.ws)
-    found = record(options.market, options.out, venue=endpoint, duration_s=options.duration, look=_look(), log=_said)
+    found = record(options.market, options.out, venue=endpoint, duration_s=options.duration, look=_look(), log=_Said())
     trouble = {name: n for name, n in found.counters.items() if n and not name.endswith("_frames")}
     heard = {name.removesuffix("_frames"): n for name, n in found.counters.items() if name.endswith("_frames")}
     print(", ".join(f"{n} {name}" for name, n in heard.items()) or "nothing heard", trouble or "")
@@ -39,8 +39,11 @@ def record(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _said(event: str, **facts: Any) -> None:
-    print(event, *(f"{name}={value}" for name, value in facts.items()), file=sys.stderr)
+class _Said:
+    """Says on the terminal what the recorder met."""
+
+    def info(self, event: str, **fields: Any) -> None:
+        print(event, *(f"{name}={value}" for name, value in fields.items()), file=sys.stderr)
 
 
 def _look() -> Any:

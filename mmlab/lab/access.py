@@ -58,11 +58,6 @@ class Live:
         venue = config.venue
         return self._keys(config, (*venue.quote_keys, *venue.cancel_keys), venue.cancel_keys)
 
-    def all_credentials(self, config: Config) -> Credentials:
-        """All of them together, to be checked."""
-        venue = config.venue
-        return self._keys(config, (*venue.quote_keys, *venue.cancel_keys, venue.supervisor_key), venue.cancel_keys)
-
     def supervisor_credentials(self, config: Config) -> Credentials:
         """The supervisor's key alone."""
         return self._keys(config, (config.venue.supervisor_key,), ())

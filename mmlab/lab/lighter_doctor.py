@@ -7,8 +7,9 @@ from pathlib import Path
 
 from mmlab.config import Config
 from mmlab.errors import ConfigError
+from mmlab.lab.access import Live
 from mmlab.lab.doctor import Check
-from mmlab.lab.live import Live, ready_line
+from mmlab.lab.live import ready_line
 from mmlab.venues.lighter.checkup import Checkup
 from mmlab.venues.lighter.keys import Credentials
 
@@ -30,7 +31,8 @@ def lighter_doctor(config: Config, paper: str | Path | None = None) -> list[Chec
     account: int | None = None
     try:
         account = live.account_index(config)
-        credentials = live.all_credentials(config)
+        mine, supervisor = live.credentials(config), live.supervisor_credentials(config)
+        credentials = Credentials(account, mine.keys | supervisor.keys, venue.cancel_keys)
     except ConfigError as error:
         checks.append(Check("API keys", "fail", str(error), "see docs/lighter.md, Keys"))
     checkup = Checkup(live.endpoint(config), credentials, account, venue.market, venue.supervisor_key)

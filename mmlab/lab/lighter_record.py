@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmlab.venues.lighter.endpoint import Endpoint, profile
+from mmlab.venues.lighter.log import Log, Quiet
 from mmlab.venues.lighter.recorder import Recorder
 from mmlab.venues.lighter.rest import Rest
 from mmlab.venues.lighter.rules import instrument_of
@@ -26,7 +27,7 @@ class Recorded(NamedTuple):
 
 def record(
     market: str, folder: str | Path, *, venue: str | Endpoint = "mainnet", duration_s: float | None = None,
-    look: Callable[[Recorder], object] | None = None, log: Callable[..., object] = lambda *_, **__: None,
+    look: Callable[[Recorder], object] | None = None, log: Log | None = None,
 ) -> Recorded:  # fmt: skip
     """Record until interrupted (Ctrl-C, SIGTERM), or for `duration_s`; goes on with what is in `folder`.
 
@@ -40,11 +41,10 @@ def record(
     duration_s : float, optional
     look : callable, optional
         Called every second.
-    log : callable
-        ``log(event, **facts)``.
+    log : Log, optional
     """
     endpoint = venue if isinstance(venue, Endpoint) else profile(venue)
-    return asyncio.run(_record(endpoint, market, Path(folder), duration_s, look, log))
+    return asyncio.run(_record(endpoint, market, Path(folder), duration_s, look, log or Quiet()))
 
 
 def endpoint_of(name: str, rest: str | None = None, ws: str | None = None) -> Endpoint:
@@ -54,7 +54,7 @@ def endpoint_of(name: str, rest: str | None = None, ws: str | None = None) -> En
 
 async def _record(
     endpoint: Endpoint, market: str, folder: Path, duration_s: float | None,
-    look: Callable[[Recorder], object] | None, log: Callable[..., object],
+    look: Callable[[Recorder], object] | None, log: Log,
 ) -> Recorded:  # fmt: skip
     rest = Rest(endpoint, Counter())
     try:

@@ -113,7 +113,7 @@ class LiveMarket:
 
     async def warm_up(self, log: Log) -> WarmUp:
         """By the plan's feed if there is one, else by listening."""
-        feed, config, self._log.log = self._plan.feed, self._plan.config, log
+        feed, config, self._log.to = self._plan.feed, self._plan.config, log
         return fit_of(feed, config) if feed is not None else await live_warm_up(self._opened, config, log)
 
     def venue(self, _: np.ndarray[Any, Any]) -> Venue:
@@ -170,12 +170,12 @@ class LaterLog:
     """The session's log for an adapter that is there before it: what is said earlier is not kept."""
 
     def __init__(self) -> None:
-        self.log: Log | None = None
+        self.to: Log | None = None
 
     def info(self, event: str, **fields: Any) -> None:
         """Something happened."""
-        if self.log is not None:
-            self.log.info(event, **fields)
+        if self.to is not None:
+            self.to.info(event, **fields)
 
 
 def market_name(text: str) -> str | int:

@@ -73,6 +73,12 @@ EVENTS = {
     "flattened": _event("info", "An operator's flatten is over", "position_lots"),
     "emergency_cancel": _event("error", "Everything was cancelled without the order manager", "left"),
     # orders and venue
+    "link_failed": _event("info", "A connection to the venue could not be made; it is tried again",
+                          "link error wait_s", "link"),
+    "link_lost": _event("info", "A connection to the venue was lost; it is made anew", "link reason", "link"),
+    "no_limits": _event("info", "The venue does not tell the account's tier: the smallest is assumed", "error"),
+    "no_status": _event("info", "The venue does not tell whether the market trades", "error"),
+    "dry_payload": _event("info", "Dry run: this would have been sent", "tx_hash tx_type tx_info", "tx_hash"),
     "link": _event("info", "The account feed came or went", "up epoch reason"),
     "venue_status": _event("warning", "The venue says whether it trades", "trading reason"),
     "anomaly": _event("warning", "Something happened to an order that should not", "kind client_id detail", "kind"),

@@ -24,7 +24,6 @@ TROUBLE = (
     "start-of-day", "going-live", "stuck-orders", "nonce-trouble", "venue-outage", "stale-data", "quota-exhausted",
     "left-with-a-position", "disk-full", "clock-skew", "key-rotation", "post-mortem", "engine-down", "slow-engine",
 )  # fmt: skip
-"""Events that pages look for while they are being made: take out of here what the table of events has."""
 PARTS = ("Look first", "What to do", "Re-arm", "Write down")
 
 

@@ -10,7 +10,8 @@ from mmlab.exchange import AccountMessage, Linked, Reply, Unlinked
 from mmlab.venues.lighter.account import FAMILIES, AccountTracker
 from mmlab.venues.lighter.auth import Tokens
 from mmlab.venues.lighter.endpoint import Endpoint
-from mmlab.venues.lighter.link import USUAL, Link, Log, Timing
+from mmlab.venues.lighter.link import USUAL, Link, Timing
+from mmlab.venues.lighter.log import Log
 from mmlab.venues.lighter.pipe import Pipe
 from mmlab.venues.lighter.replies import Replies
 from mmlab.wire import lighter_account as wire

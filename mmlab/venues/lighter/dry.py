@@ -23,7 +23,7 @@ from mmlab.exchange import (
     TxKind,
 )
 from mmlab.venues.clock import Clock
-from mmlab.venues.lighter.link import Log
+from mmlab.venues.lighter.log import Log
 from mmlab.venues.lighter.pipe import Pipe
 from mmlab.wire.lighter_session import opened
 from mmlab.wire.lighter_terms import MIN_ORDER_INDEX, Code
@@ -67,7 +67,9 @@ class DryAccount:
         reply: asyncio.Future[Reply] = self._loop.create_future()
         name, tx_type, tx_info = opened(payload.data)
         self.payloads += 1
-        self._log("dry_payload", tx_hash=name, tx_type=tx_type, tx_info=tx_info.decode())
+        self._log.info(
+            "dry_payload", ts_ns=self._clock.now_ns(), tx_hash=name, tx_type=tx_type, tx_info=tx_info.decode()
+        )
         self._loop.call_soon(self._arrive, payload.transaction, reply)
         return reply
 

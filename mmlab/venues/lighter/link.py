@@ -13,6 +13,7 @@ from typing import Protocol
 
 from mmlab.errors import MMLabError
 from mmlab.venues.lighter.backoff import BLOCKED_S, FIRST_S, MOST_S, Backoff
+from mmlab.venues.lighter.log import Log
 from mmlab.venues.lighter.socket import RefusedError, Socket
 from mmlab.venues.lighter.subscriptions import Subscriptions
 from mmlab.wire.lighter import UNREADABLE
@@ -22,8 +23,6 @@ from mmlab.wire.lighter_terms import MAX_AUTH_AHEAD_S
 LOOK_S = 0.25
 STEADY_S = 10.0
 """A connection that held for so long was a success; the next attempt need not wait."""
-Log = Callable[..., object]
-"""``log(event, **facts)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class Link:
         ``await channels()``: channels to subscribe to, each with its auth token ("" if public).
     handler : Handler
     counters : Counter
-    log : callable
+    log : Log
     timing : Timing
     """
 
@@ -158,7 +157,7 @@ class Link:
             wait_s = self._backoff.failed(status)
             self._counters["connect_errors"] += 1
             self._counters["rate_limited"] += status == 429
-            self._log("link_failed", link=self.name, error=str(error), wait_s=round(wait_s, 3))
+            self._log.info("link_failed", link=self.name, error=str(error), wait_s=round(wait_s, 3))
             return wait_s
         reason, since_s = "closed", self._loop.time()
         try:
@@ -166,7 +165,7 @@ class Link:
         finally:
             self._hang_up(reason)
         self._counters["reconnects"] += 1
-        self._log("link_lost", link=self.name, reason=reason)
+        self._log.info("link_lost", link=self.name, reason=reason)
         if self._loop.time() - since_s >= STEADY_S:
             self._backoff.succeeded()
         return self._backoff.failed()

@@ -11,7 +11,8 @@ import numpy as np
 from mmlab.exchange import Status
 from mmlab.venues.clock import Clock
 from mmlab.venues.lighter.endpoint import Endpoint
-from mmlab.venues.lighter.link import USUAL, Link, Log, Timing
+from mmlab.venues.lighter.link import USUAL, Link, Timing
+from mmlab.venues.lighter.log import Log
 from mmlab.venues.lighter.market import FAMILIES, MarketTracker, Rows, as_array
 from mmlab.venues.lighter.pipe import Pipe
 from mmlab.wire.lighter import BOOK

@@ -11,7 +11,8 @@ from pathlib import Path
 from mmlab.venues.clock import LoopClock
 from mmlab.venues.lighter.endpoint import Endpoint
 from mmlab.venues.lighter.frame_files import FrameFiles
-from mmlab.venues.lighter.link import USUAL, Link, Log, Timing
+from mmlab.venues.lighter.link import USUAL, Link, Timing
+from mmlab.venues.lighter.log import Log
 from mmlab.venues.lighter.market import MarketTracker
 from mmlab.wire.lighter import BOOK, MARKET_STATS, TICKER, TRADE
 from mmlab.wire.lighter_rest import Market
@@ -30,7 +31,7 @@ class Recorder:
     market : Market
     folder : Path
         Files go here; a recording that is there already is gone on with.
-    log : callable
+    log : Log
     """
 
     def __init__(

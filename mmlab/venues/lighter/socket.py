@@ -16,7 +16,6 @@ from typing import Any
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
-from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
@@ -57,9 +56,7 @@ class Socket(asyncio.Protocol):
 
     def __init__(self, address: str, heard: Callable[[bytes], object], closed: Callable[[str], object]) -> None:
         self.address, self._heard, self._closed = address, heard, closed
-        self._protocol = ClientProtocol(
-            parse_uri(address), max_size=MAX_FRAME, extensions=[ClientPerMessageDeflateFactory()]
-        )
+        self._protocol = ClientProtocol(parse_uri(address), max_size=MAX_FRAME)  # compression would cost 0.1 ms a frame
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = self._loop.create_future()

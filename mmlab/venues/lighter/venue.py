@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal, Protocol
+from collections.abc import AsyncIterator
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,7 +33,8 @@ from mmlab.venues.lighter.auth import Tokens
 from mmlab.venues.lighter.dry import DryAccount
 from mmlab.venues.lighter.endpoint import Endpoint
 from mmlab.venues.lighter.keys import Credentials
-from mmlab.venues.lighter.link import USUAL, Log, Timing
+from mmlab.venues.lighter.link import USUAL, Timing
+from mmlab.venues.lighter.log import Log, Quiet
 from mmlab.venues.lighter.market_feed import MarketFeed
 from mmlab.venues.lighter.posting import Posting
 from mmlab.venues.lighter.rest import Rest
@@ -48,13 +49,6 @@ LAST_RESORT = (TxKind.CANCEL, TxKind.CANCEL_ALL)
 """Sent over REST while the WebSocket is down: they open no risk, and somebody may be waiting for them."""
 STATUS_S = 60.0
 """The market's status is asked for so often; no channel tells it."""
-
-
-class Logger(Protocol):
-    """A structured log."""
-
-    def info(self, event: str, **fields: Any) -> object:
-        """Something happened."""
 
 
 class LighterVenue:
@@ -98,7 +92,7 @@ class LighterVenue:
     @classmethod
     async def open(
         cls, endpoint: Endpoint, credentials: Credentials, market: str | int, *, clock: Clock | None = None,
-        log: Logger | None = None, dry_run: bool = False, submit: Submit = "ws", timing: Timing = USUAL,
+        log: Log | None = None, dry_run: bool = False, submit: Submit = "ws", timing: Timing = USUAL,
     ) -> LighterVenue:  # fmt: skip
         """Ask for the market's metadata and the account's limits, and make the signer ready.
 
@@ -117,17 +111,17 @@ class LighterVenue:
             raise ConfigError("API keys: at least one to quote with and one kept for cancels are needed")
         counters: Counter[str] = Counter()
         clock = clock or LoopClock(time.time_ns())
-        tell = _teller(log, clock)
+        log = log or Quiet()
         keys = await asyncio.to_thread(KeySigner, endpoint, credentials)
         rest = Rest(endpoint, counters, Tokens(keys, keys.keys[0], time.time, counters).token)
         try:
             info = await find_market(rest, market)
-            limits = await limits_of(rest, credentials.account_index, tell)
+            limits = await limits_of(rest, credentials.account_index, log)
         except BaseException:
             await rest.close()
             raise
         return cls(
-            endpoint, credentials, info, limits, keys, rest, clock, counters, tell, dry_run=dry_run, submit=submit,
+            endpoint, credentials, info, limits, keys, rest, clock, counters, log, dry_run=dry_run, submit=submit,
             timing=timing,
         )  # fmt: skip
 
@@ -194,7 +188,7 @@ class LighterVenue:
             try:
                 status = (await find_market(self._rest, self.market_info.market_id)).status
             except MMLabError as error:
-                self._log("no_status", error=str(error))
+                self._log.info("no_status", ts_ns=self.clock.now_ns(), error=str(error))
 
 
 ACTIVE = "active"
@@ -222,20 +216,10 @@ async def find_market(rest: Rest, market: str | int) -> wire.Market:
     raise ConfigError(f"market {market!r} is not at this venue; it has {names or 'none'}")
 
 
-async def limits_of(rest: Rest, account: int, log: Callable[..., object]) -> wire.Limits | None:
+async def limits_of(rest: Rest, account: int, log: Log) -> wire.Limits | None:
     """Tier and fees of an account; None, and so the smallest tier, if the venue does not tell."""
     try:
         return await rest.get("accountLimits", wire.Limits, private=True, account_index=account)
     except VenueError as error:
-        log("no_limits", error=str(error), account=account)
+        log.info("no_limits", error=str(error))
         return None
-
-
-def _teller(log: Logger | None, clock: Clock) -> Log:
-    """A function that logs with the session's time."""
-
-    def tell(event: str, **facts: Any) -> None:
-        if log is not None:
-            log.info(event, ts_ns=clock.now_ns(), **facts)
-
-    return tell

@@ -22,6 +22,7 @@ from mmlab.venues.clock import LoopClock
 from mmlab.venues.lighter.account import FAMILIES as ACCOUNT_FAMILIES
 from mmlab.venues.lighter.account import AccountTracker
 from mmlab.venues.lighter.account_feed import AccountFeed
+from mmlab.venues.lighter.log import Quiet
 from mmlab.venues.lighter.market import FAMILIES, MarketTracker, as_array
 from mmlab.venues.lighter.market_feed import MarketFeed
 from mmlab.venues.lighter.rest import Rest
@@ -162,10 +163,8 @@ def test_whole_links(found: list[bytes]) -> None:
         counters: Counter[str] = Counter()
         made, clock, decimals = Server(), LoopClock(NOW_NS), (PRICE_DECIMALS, SIZE_DECIMALS)
         tokens: Any = None
-        feed = MarketFeed(made.endpoint, MARKET, decimals, clock, counters, lambda *_, **__: None)
-        account = AccountFeed(
-            made.endpoint, ACCOUNT, MARKET, decimals, tokens, counters, lambda *_, **__: None, with_quota=True
-        )
+        feed = MarketFeed(made.endpoint, MARKET, decimals, clock, counters, Quiet())
+        account = AccountFeed(made.endpoint, ACCOUNT, MARKET, decimals, tokens, counters, Quiet(), with_quota=True)
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         account._replies.expect("aa", reply)
         for data in found:

@@ -13,6 +13,7 @@ from mmlab.errors import FeedError
 from mmlab.events import Kind
 from mmlab.venues.lighter.frame_files import FrameFiles
 from mmlab.venues.lighter.link import Timing
+from mmlab.venues.lighter.log import Quiet
 from mmlab.venues.lighter.recorder import Recorder
 from mmlab.venues.lighter.rest import Rest
 from mmlab.venues.lighter.venue import find_market
@@ -27,7 +28,7 @@ async def recorder(server: Server, folder: Path) -> Recorder:
     rest = Rest(server.endpoint, Counter())
     market = await find_market(rest, "ETH")
     await rest.close()
-    return Recorder(server.endpoint, market, folder, lambda *_, **__: None, Timing(retry_s=0.02))
+    return Recorder(server.endpoint, market, folder, Quiet(), Timing(retry_s=0.02))
 
 
 def test_what_is_recorded_is_imported(tmp_path: Path) -> None:
