@@ -76,19 +76,13 @@ async def failing_task(engine: Engine) -> None:
 
 
 async def many_orders(engine: Engine) -> None:
-    """More of our orders seem to rest than may."""
+    """Fewer orders may rest than are quoted, which the config does not let anybody ask for; only a quoter could."""
+    risk = engine.decider.params["risk"]
+    most = int(risk["max_live_orders"][0])
     await at(engine, LATER_S)
-    working = engine.desk.working
-
-    def more() -> tuple[tuple[int, int], int, int]:
-        lots, n, exits = working()
-        return lots, n + 100, exits
-
-    engine.desk.working = more  # type: ignore[method-assign]
-    engine.desk.moved = True
-    await at(engine, LATER_S + 4)
-    engine.desk.working = working  # type: ignore[method-assign]
-    engine.desk.moved = True
+    risk["max_live_orders"] = 1
+    await at(engine, REARM_S)
+    risk["max_live_orders"] = most
 
 
 class Shrinking(Watched):
