@@ -62,7 +62,8 @@ def overhead() -> Iterator[Line]:
     yield (
         "logs + CSV + metrics at 200 events/s", result["share"] <= MOST_SHARE,
         (f"{result['share']:+.1%} CPU (limit {MOST_SHARE:.0%}):"
-         f" {result['without_us']:.0f} -> {result['with_us']:.0f} us a market message at {result['rate']:.0f}/s, {result['core_share']:.1%} of a core in all; medians of 5"),
+         f" {result['without_us']:.0f} -> {result['with_us']:.0f} us a market message at"
+         f" {result['rate']:.0f}/s, {result['core_share']:.1%} of a core in all; medians of 5"),
     )  # fmt: skip
 
 
@@ -77,7 +78,8 @@ def disk() -> Iterator[Line]:
         yield (
             f"a {kind} disk", good,
             (f"rows -> sender p99 {total['p99'] / 1e3:.1f} ms (limit {limit / 1e3:.1f}), most"
-             f" {total['max'] / 1e3:.0f} ms, n = {total['n']}; said {sorted(said)}, metric {row['metric_behind_s']:.1f} s behind,"
+             f" {total['max'] / 1e3:.0f} ms, n = {total['n']};"
+             f" said {sorted(said)}, metric {row['metric_behind_s']:.1f} s behind,"
              f" recovered: {row['recovered']}"),
         )  # fmt: skip
     yield "a put never waits, whatever the disk does", *run_tests("tests/telemetry/test_live.py")
