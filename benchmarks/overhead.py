@@ -1,8 +1,8 @@
 """What logs, CSV and metrics cost the engine: ``python benchmarks/overhead.py --seconds 20``.
 
-The same paper session at 200 market events a second, in real time, each in a process of its own: with a log, files,
-metrics listener and what asks it every 5 s, as Prometheus does by `ops/prometheus.yml` ("with"), and with none of them ("without": rows, lines
-and facts go nowhere). CPU time of the process while it trades, medians of the repeats. The last line is JSON.
+The same paper session at 200 market events a second, in real time, each in a process of its own: "with" a log, files,
+a metrics listener and what scrapes it as often as `ops/prometheus.yml` says; "without" any: rows, lines and facts go
+nowhere. CPU time of the process while it trades, a market message; medians of the repeats. The last line is JSON.
 """
 
 from __future__ import annotations
