@@ -1,8 +1,8 @@
 """What logs, CSV and metrics cost the engine: ``python benchmarks/overhead.py --seconds 20``.
 
-The same paper session at 200 market events a second, in real time, each in a process of its own: with a log, files,
-metrics listener and a Prometheus that scrapes it every second ("with"), and with none of them ("without": rows, lines
-and facts go nowhere). CPU time of the process while it trades, medians of the repeats. The last line is JSON.
+The same paper session at 200 market events a second, in real time, each in a process of its own: "with" a log, files,
+a metrics listener and what scrapes it as often as `ops/prometheus.yml` says; "without" any: rows, lines and facts go
+nowhere. CPU time of the process while it trades, a market message; medians of the repeats. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from mmlab.lab.metrics import serving
 from mmlab.lab.plan import Plan
 from mmlab.lab.trade import Trade
 from mmlab.telemetry.live import LiveRun
+from mmlab.telemetry.ops.terms import Terms
 from mmlab.venues.paper import FaultPlan, PaperVenue
 
 EVENTS_PER_S = 200
+SCRAPE_S = Terms().scrape_s
 CONFIG = mmlab.Config().with_(**{"strategy.warmup_s": 5, "telemetry.metrics_port": 0})
 
 
@@ -85,7 +87,7 @@ async def session(seconds: float, whole: bool, folder: Path) -> dict[str, float]
 
 
 def scrape(targets: Path, stop: threading.Event) -> None:
-    """Ask every second, from a process of its own so that its cost is not counted."""
+    """Ask again and again, from a process of its own so that its cost is not counted."""
     (file,) = targets.glob("*.json")
     url = "http://" + json.loads(file.read_text())[0]["targets"][0] + "/metrics"
     with subprocess.Popen([sys.executable, __file__, "--scrape", url]) as scraper:
@@ -98,7 +100,7 @@ def scraper(url: str) -> None:
     while True:
         with urllib.request.urlopen(url, timeout=10) as answer:
             answer.read()
-        time.sleep(1)
+        time.sleep(SCRAPE_S)
 
 
 def child(whole: bool, seconds: float) -> dict[str, float]:

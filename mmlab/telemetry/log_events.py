@@ -55,6 +55,10 @@ EVENTS = {
     "disk_recovered": _event("info", "The files are up to date again", "behind_s"),
     "engine_died": _event("error", "The engine's process died; written by its supervisor", "how stderr"),
     # the engine's life
+    "warming_up": _event(
+        "info", "It listens to a live market, so long and so many trades of what it needs",
+        "elapsed_s of_s trades of_trades",
+    ),
     "engine_started": _event("info", "The engine's tasks run", "venue"),
     "engine_ended": _event("info", "The engine has stopped", "how position_lots"),
     "task_died": _event("error", "A task of the engine failed; it is started again, or the session goes safe",

@@ -34,8 +34,8 @@ class Scene:
         Changes, two underscores for the dot.
     returns : str
         ``time``: by itself; ``operator``: only by hand; ``never``: the session ends.
-    seconds : float
-        Length of the tape.
+    seconds, begin : float
+        Length of the tape, and where of the sample it begins.
     repeats : bool
         It trips again within `memory_s`, so that the back-off shows.
     side : bool
@@ -54,6 +54,7 @@ class Scene:
     script: Callable[[Engine], Awaitable[object]] | None = None
     returns: str = "time"
     seconds: float = 60.0
+    begin: float = 300.0
     repeats: bool = False
     side: bool = False
     then: dict[str, Any] = field(default_factory=dict)
@@ -72,6 +73,16 @@ async def by_hand(engine: Engine) -> None:
 async def failing_task(engine: Engine) -> None:
     await at(engine, LATER_S)
     engine.steering.trip(Switch.TASK, "planted")
+
+
+async def many_orders(engine: Engine) -> None:
+    """Fewer orders may rest than are quoted, which the config does not let anybody ask for; only a quoter could."""
+    risk = engine.decider.params["risk"]
+    most = int(risk["max_live_orders"][0])
+    await at(engine, LATER_S)
+    risk["max_live_orders"] = 1
+    await at(engine, REARM_S)
+    risk["max_live_orders"] = most
 
 
 class Shrinking(Watched):
@@ -148,15 +159,14 @@ SCENES = {
     "stale": Scene(faults=FaultPlan(seed=3, stales_per_min=6, stale_s=6.0, until_s=60), seconds=70),
     "position": Scene({"risk__max_position": 0.05, "ladder__enabled": False}, make=holding(BID, 60), side=True,
                       returns="never"),
-    "hard_limit": Scene(make=holding(BID, 60), returns="operator",
-                        then={"risk.max_position": 0.05, "risk.hard_limit": 0.055},
+    "hard_limit": Scene({"gates__age_exit__enabled": False}, make=holding(BID, 60), returns="operator",
+                        then={"risk.max_position": 0.02, "risk.hard_limit": 0.02},
                         after={"risk.max_position": 0.1, "risk.hard_limit": 0.2}),
     "collar": Scene({**SHORT, "strategy__min_spread_bps": 10.0}, then={"risk.collar_bps": 1.0},
                     after={"risk.collar_bps": 100.0}),
-    "size": Scene(SHORT, then={"risk.max_order_notional": 600.23}, after={"risk.max_order_notional": None}),
-    "order_count": Scene({**SHORT, "execution__replace": "cancel_place"}, then={"risk.max_live_orders": 2},
-                         after={"risk.max_live_orders": None}),
-    "messages": Scene({**SHORT, "risk__max_messages_per_min": 6}, seconds=180),
+    "size": Scene(SHORT, begin=210, then={"risk.max_order_notional": 600.23}, after={"risk.max_order_notional": None}),
+    "order_count": Scene(SHORT, script=many_orders),
+    "messages": Scene({**SHORT, "risk__max_messages_per_min": 20}, seconds=160),
     "mark": Scene(then={"kill.mark.max_distance_bps": 0.2}, repeats=True, seconds=70),
     "manual": Scene(script=by_hand, returns="operator"),
     "link": Scene(faults=FaultPlan(seed=1, until_s=40, disconnects_per_min=12, disconnect_s=0.5), repeats=True),

@@ -72,7 +72,11 @@ def played(name: str) -> Played:
                 await task
 
     outcome = play(
-        cut(300, 300 + scene.seconds), quick(**scene.config), make=scene.make, faults=scene.faults, script=script
+        cut(scene.begin, scene.begin + scene.seconds),
+        quick(**scene.config),
+        make=scene.make,
+        faults=scene.faults,
+        script=script,
     )
     gates = outcome.table("gates", GATE)
     return Played(scene, outcome, looks, gates[gates["switch"] == Switch[name.upper()]])
