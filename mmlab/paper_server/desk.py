@@ -262,7 +262,9 @@ class Desk:
         if self._collides(account, moved, now_ns):
             self._remove(account, order, now_ns, OrderStatus.CANCELED_SELF_TRADE)
             return
-        self._settle(account, exchange.modify(self.clock.market_ns(now_ns), order.index, tx.price, lots))
+        self._settle(
+            account, exchange.modify(self.clock.market_ns(now_ns), order.index, tx.price, lots - order.carried_lots)
+        )
 
     def _cancel_all(self, account: Account, tx: CancelAllOrders, now_ns: int) -> None:
         if tx.time_in_force == CancelAll.SCHEDULED:
@@ -276,6 +278,21 @@ class Desk:
         """Cancel every live order."""
         for order in list(account.orders.values()):
             self._remove(account, order, now_ns, OrderStatus.CANCELED)
+
+    def resume(self, account: Account, orders: list[Order], now_ns: int) -> None:
+        """Orders of a server that is gone: those that rested rest again."""
+        for order in orders:
+            account.orders[order.index] = order
+            if order.client_index:
+                account.by_client[order.client_index] = order.index
+            if order.expiry_ns:
+                self._expires_ns = min(self._expires_ns, order.expiry_ns)
+        for order in orders:
+            order.carried_lots = order.filled_lots
+            if order.status == OrderStatus.OPEN:
+                self._settle(account, self.exchange_of(account).place(
+                    self.clock.market_ns(now_ns), order.index, order.side, order.ticks, order.leaves_lots, order.flags
+                ))  # fmt: skip
 
     # --- Orders ------------------------------------------------------------------------------------------------------
 
@@ -326,9 +343,8 @@ class Desk:
         if order.time_in_force == TimeInForce.POST_ONLY:
             return True
         for index, lots in found.reduced.items():
-            self._settle(
-                account, exchange.modify(self.clock.market_ns(now_ns), index, account.orders[index].ticks, lots)
-            )
+            one, at_ns = account.orders[index], self.clock.market_ns(now_ns)
+            self._settle(account, exchange.modify(at_ns, index, one.ticks, lots - one.carried_lots))
         for index in found.expired:
             self._remove(account, account.orders[index], now_ns, OrderStatus.CANCELED_SELF_TRADE)
         order.lots -= found.less_lots
@@ -381,8 +397,8 @@ class Desk:
                 if order.leaves_lots <= 0:
                     self._end(account, order, wall_ns, OrderStatus.FILLED)
             elif answer.kind in (AnswerKind.ACCEPTED, AnswerKind.MODIFIED):
-                if order.time_in_force != TimeInForce.IOC:
-                    order.lots = answer.size_lots if answer.kind == AnswerKind.MODIFIED else order.lots
+                if answer.kind == AnswerKind.MODIFIED:
+                    order.lots = answer.size_lots + order.carried_lots
                 order.ticks, order.status = answer.price_ticks, OrderStatus.OPEN
                 self._told_order(account, order, wall_ns)
             else:

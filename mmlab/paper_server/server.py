@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,17 +17,21 @@ from aiohttp import web
 from mmlab.errors import ConfigError, SafetyError
 from mmlab.events import NS_PER_MS, NS_PER_S
 from mmlab.feeds import Feed, load_feed
+from mmlab.paper_server import state_file
 from mmlab.paper_server.clock import ServerClock
-from mmlab.paper_server.core import Core, stopped
+from mmlab.paper_server.core import Core
 from mmlab.paper_server.desk import Desk
+from mmlab.paper_server.faulty import Faults, load_plan
 from mmlab.paper_server.judge import Judge, Rules
 from mmlab.paper_server.keys import Keys, load_keys, make_keys
 from mmlab.paper_server.ledger import Account, Key, Quota
 from mmlab.paper_server.market import Market
 from mmlab.paper_server.rest import Rest
+from mmlab.paper_server.state_file import Kept
 from mmlab.paper_server.stream import Stream
 from mmlab.paper_server.tiers import Tier, tier_of
 from mmlab.paper_server.units import Units, in_units
+from mmlab.paper_server.wire import stopped
 from mmlab.wire.lighter_terms import DEFAULT_MARGIN_FRACTION, MIN_OWN_API_KEY, MIN_SCHEDULE_NS, STREAM
 
 CHAIN_ID = 304
@@ -56,6 +61,7 @@ class Options:
     min_schedule_s: float = MIN_SCHEDULE_NS / NS_PER_S
     fat_finger: float = 0.05
     queue: str = "risk_averse"
+    faults: Path | None = None
     chain_id: int = CHAIN_ID
 
     def __post_init__(self) -> None:
@@ -99,11 +105,8 @@ def feed_of(text: str) -> Feed:
 
 def build(options: Options) -> tuple[Core, Keys]:
     """Everything but the sockets."""
-    keys = (
-        make_keys(options.accounts, options.keys_per_account, MIN_OWN_API_KEY)
-        if options.keys is None
-        else load_keys(options.keys)
-    )
+    found = None if options.state is None else state_file.read(options.state)
+    keys = _keys(options, found)
     feed, units = in_units(feed_of(options.feed))
     tier = tier_of(options.tier)
     tier = tier if options.limits else tier.unlimited()
@@ -121,9 +124,35 @@ def build(options: Options) -> tuple[Core, Keys]:
         options.market_id, instrument.min_size_lots, round(instrument.min_notional * 10**6) * units.money // 10**12,
         round(options.min_schedule_s * NS_PER_S), fat_finger=options.fat_finger,
     )  # fmt: skip
-    core = Core(desk, Judge(rules, accounts, market.book), tier)
+    faults = None if options.faults is None else Faults(load_plan(options.faults), clock.now_ns())
+    core = Core(desk, Judge(rules, accounts, market.book), tier, faults)
     core.pump()
+    if found is not None:
+        state_file.restore(desk, found, clock.now_ns())
+    if options.state is not None:
+        core.keep = _keeper(options.state, desk, keys)
+        core.keep()
     return core, keys
+
+
+def _keys(options: Options, found: Kept | None) -> Keys:
+    if found is not None:
+        return state_file.keys_of(found)
+    if options.keys is not None:
+        return load_keys(options.keys)
+    return make_keys(options.accounts, options.keys_per_account, MIN_OWN_API_KEY)
+
+
+def _keeper(path: Path, desk: Desk, keys: Keys) -> Callable[[], None]:
+    private = {account: {i: pair[0] for i, pair in pairs.items()} for account, pairs in keys.items()}
+
+    def keep() -> None:
+        try:
+            state_file.write(path, state_file.kept(desk, private))
+        except OSError as error:
+            raise ConfigError(f"state file {path}: {error.strerror}") from None
+
+    return keep
 
 
 def _account(
