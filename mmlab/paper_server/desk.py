@@ -35,6 +35,7 @@ from mmlab.paper_server.transactions import (
 )
 from mmlab.paper_server.triggers import due, execution
 from mmlab.paper_server.units import MICRO, Units
+from mmlab.paper_server.upstream import LiveMarket
 from mmlab.simulator.exchange import Answer, AnswerKind
 from mmlab.wire.lighter_terms import MIN_ORDER_INDEX, Attribute, CancelAll, OrderStatus, OrderType, TimeInForce
 
@@ -46,7 +47,7 @@ class Desk:
 
     Parameters
     ----------
-    market : Market
+    market : Market or LiveMarket
     accounts : dict of int to Account
     units : Units
     clock : ServerClock
@@ -67,7 +68,7 @@ class Desk:
 
     def __init__(
         self,
-        market: Market,
+        market: Market | LiveMarket,
         accounts: dict[int, Account],
         units: Units,
         clock: ServerClock,
@@ -101,6 +102,7 @@ class Desk:
         self._by_the_clock(now_ns)
 
     def _take(self, market_ns: int) -> None:
+        self._grow()
         for index, exchange in self._exchanges.items():
             if not exchange.idle:
                 self._settle(self.accounts[index], exchange.advance(market_ns))
@@ -115,6 +117,13 @@ class Desk:
             for account in self.accounts.values():
                 if account.book_funding(mark, rate):
                     self.news.of(account.index).money = True
+
+    def _grow(self) -> None:
+        """A market that is heard as it happens has more rows now."""
+        if isinstance(self.market, LiveMarket) and self.market.grown:
+            self.market.grown = False
+            for exchange in self._exchanges.values():
+                exchange.grow(self.market.tape)
 
     def _by_the_clock(self, now_ns: int) -> None:
         """Expiries, scheduled cancel-alls, triggers."""

@@ -31,6 +31,7 @@ from mmlab.paper_server.state_file import Kept
 from mmlab.paper_server.stream import Stream
 from mmlab.paper_server.tiers import Tier, tier_of
 from mmlab.paper_server.units import Units, in_units
+from mmlab.paper_server.upstream import Upstream
 from mmlab.paper_server.wire import stopped
 from mmlab.wire.lighter_terms import DEFAULT_MARGIN_FRACTION, MIN_OWN_API_KEY, MIN_SCHEDULE_NS, STREAM
 
@@ -67,6 +68,8 @@ class Options:
     def __post_init__(self) -> None:
         if not 0 < self.speed < 1e6:
             raise ConfigError(f"--speed {self.speed}: must be > 0 and < 1e6")
+        if self.feed.startswith(("ws://", "wss://")) and (self.speed != 1.0 or self.loop):
+            raise ConfigError("--speed and --loop: a live feed has its own time")
         if not 0 <= self.market_id <= 254:
             raise ConfigError(f"--market-id {self.market_id}: perpetuals have 0 to 254")
         if not 0 <= self.port < 1 << 16:
@@ -103,15 +106,14 @@ def feed_of(text: str) -> Feed:
     return synthetic_feed(seed=int(seed or 0))
 
 
-def build(options: Options) -> tuple[Core, Keys]:
-    """Everything but the sockets."""
+def build(options: Options, upstream: Upstream | None = None) -> tuple[Core, Keys]:
+    """Everything but the sockets; `upstream` must be open."""
     found = None if options.state is None else state_file.read(options.state)
     keys = _keys(options, found)
-    feed, units = in_units(feed_of(options.feed))
     tier = tier_of(options.tier)
     tier = tier if options.limits else tier.unlimited()
     tier = tier if options.latency_ms is None else tier.with_latency(options.latency_ms)
-    market = Market(feed, loop=options.loop)
+    market, units = _market(options) if upstream is None else upstream.opened
     clock = ServerClock(market.begin_ns, options.speed)
     now_ns = clock.now_ns()
     accounts = {index: _account(index, found, tier, units, options.collateral, now_ns) for index, found in keys.items()}
@@ -133,6 +135,11 @@ def build(options: Options) -> tuple[Core, Keys]:
         core.keep = _keeper(options.state, desk, keys)
         core.keep()
     return core, keys
+
+
+def _market(options: Options) -> tuple[Market, Units]:
+    feed, units = in_units(feed_of(options.feed))
+    return Market(feed, loop=options.loop), units
 
 
 def _keys(options: Options, found: Kept | None) -> Keys:
@@ -173,17 +180,22 @@ def application(core: Core, chain_id: int) -> web.Application:
 
 def serve(options: Options) -> None:
     """Serve until SIGINT or SIGTERM; the first line printed says where."""
-    core, keys = build(options)
-    asyncio.run(_serve(options, core, keys))
+    asyncio.run(_serve(options))
 
 
-async def _serve(options: Options, core: Core, keys: Keys) -> None:
+async def _serve(options: Options) -> None:
+    upstream = None
+    if options.feed.startswith(("ws://", "wss://")):
+        upstream = Upstream(options.feed, options.market_id)
+        await upstream.open()
+    core, keys = build(options, upstream)
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, over.set)
     runner = web.AppRunner(application(core, options.chain_id), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     pump = asyncio.create_task(core.run())
+    tasks = [pump] if upstream is None else [pump, asyncio.create_task(upstream.run(lambda: core.desk.clock.market_ns(core.now_ns)))]
     pump.add_done_callback(lambda _: over.set())
     try:
         site = web.TCPSite(runner, options.host, options.port)
@@ -196,7 +208,8 @@ async def _serve(options: Options, core: Core, keys: Keys) -> None:
         if pump.done() and not pump.cancelled():
             pump.result()
     finally:
-        await stopped(pump)
+        for task in tasks:
+            await stopped(task)
         for client in list(core.hub.clients.values()):
             await client.socket.close()
         await runner.cleanup()
