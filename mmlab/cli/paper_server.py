@@ -10,7 +10,9 @@ from mmlab.cli.command import DONE, Command, Parser
 
 def server_arguments(one: Parser) -> None:
     """Arguments of `paper-server`."""
-    one.add_argument("--feed", metavar="FEED", required=True, help="a feed file, or synthetic, or synthetic:SEED")
+    one.add_argument(
+        "--feed", metavar="FEED", required=True, help="a feed file, synthetic[:SEED], or wss://host/stream"
+    )
     one.add_argument("--speed", metavar="S", type=float, default=1.0, help="recorded seconds a second (default: 1)")
     one.add_argument("--loop", action="store_true", help="begin the recording again at its end")
     one.add_argument("--port", metavar="P", type=int, default=0, help="port (default: 0, any that is free)")

@@ -29,8 +29,11 @@ def test_a_live_market_is_heard_and_traded(server):
                 bid, ask = await t.best()
                 await t.client.cancel_all_orders(0, 0, api_key_index=4)
                 names = [next(ids), next(ids)]
-                await t.quote(names[0], bid, size=20)
-                await t.quote(names[1], ask, size=20, ask=True)
+                errors = [
+                    (await t.quote(name, price, size=20, ask=is_ask))[2]
+                    for name, price, is_ask in zip(names, (bid, ask), (False, True), strict=True)
+                ]
+                assert errors == [None, None]
                 await asyncio.sleep(0.1)
                 if any([float((await t.one(name)).filled_base_amount) for name in names]):
                     break
