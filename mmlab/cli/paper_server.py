@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 
 from mmlab.cli.command import DONE, Command, Parser
-from mmlab.errors import ConfigError
 
 
 def server_arguments(one: Parser) -> None:
     """Arguments of `paper-server`."""
-    one.add_argument("--feed", metavar="FEED", required=True, help="a feed file, or synthetic, or synthetic:SEED")
+    one.add_argument(
+        "--feed", metavar="FEED", required=True, help="a feed file, synthetic[:SEED], or wss://host/stream"
+    )
     one.add_argument("--speed", metavar="S", type=float, default=1.0, help="recorded seconds a second (default: 1)")
     one.add_argument("--loop", action="store_true", help="begin the recording again at its end")
     one.add_argument("--port", metavar="P", type=int, default=0, help="port (default: 0, any that is free)")
@@ -39,14 +40,12 @@ def paper_server(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from mmlab.lab.serving import Options, serve
 
-    if options.faults is not None or options.state is not None:
-        raise ConfigError("--faults and --state: not yet")
     serve(Options(
         feed=options.feed, speed=options.speed, loop=options.loop, host=options.host, port=options.port,
         any_host=options.any_host, tier=options.tier, limits=not options.no_limits, latency_ms=options.latency_ms,
         accounts=options.accounts, keys_per_account=options.keys_per_account, keys=options.keys, state=options.state,
         market_id=options.market_id, collateral=options.collateral, min_schedule_s=options.min_schedule_s,
-        fat_finger=options.fat_finger,
+        fat_finger=options.fat_finger, faults=options.faults,
     ))  # fmt: skip
     return DONE
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 
+from mmlab.events import NS_PER_S
+
 
 class ServerClock:
     """Wall clock that never jumps, and market time beside it.
@@ -31,6 +33,10 @@ class ServerClock:
     def now_ns(self) -> int:
         """Wall time."""
         return self._wall_ns + time.monotonic_ns() - self._mono_ns
+
+    def loop_s(self, wall_ns: int) -> float:
+        """The event loop's time at a wall time."""
+        return (wall_ns - self._wall_ns + self._mono_ns) / NS_PER_S
 
     def market_ns(self, wall_ns: int) -> int:
         """Market time at a wall time."""

@@ -35,6 +35,7 @@ from mmlab.paper_server.transactions import (
 )
 from mmlab.paper_server.triggers import due, execution
 from mmlab.paper_server.units import MICRO, Units
+from mmlab.paper_server.upstream import LiveMarket
 from mmlab.simulator.exchange import Answer, AnswerKind
 from mmlab.wire.lighter_terms import MIN_ORDER_INDEX, Attribute, CancelAll, OrderStatus, OrderType, TimeInForce
 
@@ -46,7 +47,7 @@ class Desk:
 
     Parameters
     ----------
-    market : Market
+    market : Market or LiveMarket
     accounts : dict of int to Account
     units : Units
     clock : ServerClock
@@ -67,7 +68,7 @@ class Desk:
 
     def __init__(
         self,
-        market: Market,
+        market: Market | LiveMarket,
         accounts: dict[int, Account],
         units: Units,
         clock: ServerClock,
@@ -101,6 +102,7 @@ class Desk:
         self._by_the_clock(now_ns)
 
     def _take(self, market_ns: int) -> None:
+        self._grow()
         for index, exchange in self._exchanges.items():
             if not exchange.idle:
                 self._settle(self.accounts[index], exchange.advance(market_ns))
@@ -115,6 +117,13 @@ class Desk:
             for account in self.accounts.values():
                 if account.book_funding(mark, rate):
                     self.news.of(account.index).money = True
+
+    def _grow(self) -> None:
+        """A market that is heard as it happens has more rows now."""
+        if isinstance(self.market, LiveMarket) and self.market.grown:
+            self.market.grown = False
+            for exchange in self._exchanges.values():
+                exchange.grow(self.market.tape)
 
     def _by_the_clock(self, now_ns: int) -> None:
         """Expiries, scheduled cancel-alls, triggers."""
@@ -262,7 +271,9 @@ class Desk:
         if self._collides(account, moved, now_ns):
             self._remove(account, order, now_ns, OrderStatus.CANCELED_SELF_TRADE)
             return
-        self._settle(account, exchange.modify(self.clock.market_ns(now_ns), order.index, tx.price, lots))
+        self._settle(
+            account, exchange.modify(self.clock.market_ns(now_ns), order.index, tx.price, lots - order.carried_lots)
+        )
 
     def _cancel_all(self, account: Account, tx: CancelAllOrders, now_ns: int) -> None:
         if tx.time_in_force == CancelAll.SCHEDULED:
@@ -276,6 +287,21 @@ class Desk:
         """Cancel every live order."""
         for order in list(account.orders.values()):
             self._remove(account, order, now_ns, OrderStatus.CANCELED)
+
+    def resume(self, account: Account, orders: list[Order], now_ns: int) -> None:
+        """Orders of a server that is gone: those that rested rest again."""
+        for order in orders:
+            account.orders[order.index] = order
+            if order.client_index:
+                account.by_client[order.client_index] = order.index
+            if order.expiry_ns:
+                self._expires_ns = min(self._expires_ns, order.expiry_ns)
+        for order in orders:
+            order.carried_lots = order.filled_lots
+            if order.status == OrderStatus.OPEN:
+                self._settle(account, self.exchange_of(account).place(
+                    self.clock.market_ns(now_ns), order.index, order.side, order.ticks, order.leaves_lots, order.flags
+                ))  # fmt: skip
 
     # --- Orders ------------------------------------------------------------------------------------------------------
 
@@ -326,9 +352,8 @@ class Desk:
         if order.time_in_force == TimeInForce.POST_ONLY:
             return True
         for index, lots in found.reduced.items():
-            self._settle(
-                account, exchange.modify(self.clock.market_ns(now_ns), index, account.orders[index].ticks, lots)
-            )
+            one, at_ns = account.orders[index], self.clock.market_ns(now_ns)
+            self._settle(account, exchange.modify(at_ns, index, one.ticks, lots - one.carried_lots))
         for index in found.expired:
             self._remove(account, account.orders[index], now_ns, OrderStatus.CANCELED_SELF_TRADE)
         order.lots -= found.less_lots
@@ -381,8 +406,8 @@ class Desk:
                 if order.leaves_lots <= 0:
                     self._end(account, order, wall_ns, OrderStatus.FILLED)
             elif answer.kind in (AnswerKind.ACCEPTED, AnswerKind.MODIFIED):
-                if order.time_in_force != TimeInForce.IOC:
-                    order.lots = answer.size_lots if answer.kind == AnswerKind.MODIFIED else order.lots
+                if answer.kind == AnswerKind.MODIFIED:
+                    order.lots = answer.size_lots + order.carried_lots
                 order.ticks, order.status = answer.price_ticks, OrderStatus.OPEN
                 self._told_order(account, order, wall_ns)
             else:

@@ -10,6 +10,7 @@ from mmlab.instrument import Instrument
 from mmlab.params import PARAMS
 from mmlab.simulator import Tape
 from mmlab.simulator.exchange import Exchange
+from mmlab.simulator.memory import address_of
 from mmlab.wire.lighter_terms import MAX_ORDERS_PER_MARKET
 
 
@@ -19,6 +20,17 @@ class AccountExchange(Exchange):
     def __init__(self, tape: Tape, instrument: Instrument, queue: str, position_lots: int, shift_ns: int) -> None:
         super().__init__(tape, instrument, params_of(instrument), queue, places=MAX_ORDERS_PER_MARKET + 24)
         self._begin(shift_ns, position_lots)
+
+    def grow(self, tape: Tape) -> None:
+        """Go on upon the tape as it is now: the one of before with further rows."""
+        feed = self._sim["feed"]
+        for name in ("events", "book", "prints", "others", "steps", "times", "added"):
+            self._kept[name] = getattr(tape, name)
+            feed[name] = address_of(self._kept[name])
+        for name in ("events", "book", "prints", "others"):
+            feed[f"n_{name}"] = self._kept[name].size
+        self._sim["x_due_ns"] = 0  # something may have come
+        self.tape = tape
 
     @property
     def idle(self) -> bool:

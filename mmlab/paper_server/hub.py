@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
@@ -17,21 +18,33 @@ MOST_WAITING = 20_000
 class Client:
     """A WebSocket connection."""
 
-    def __init__(self, socket: web.WebSocketResponse, number: int) -> None:
-        self.socket, self.number = socket, number
+    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, number: int) -> None:
+        self.socket, self.number, self._transport = socket, number, transport
         self.channels: dict[str, Channel] = {}
         self.in_flight = 0
         self.waiting: asyncio.Queue[str] = asyncio.Queue(MOST_WAITING)
-        self.too_slow = False
 
     def send(self, text: str) -> None:
         """Send a frame, after those that wait."""
         try:
             self.waiting.put_nowait(text)
         except asyncio.QueueFull:
-            self.too_slow = True
-            if self.socket._req is not None and self.socket._req.transport is not None:  # noqa: SLF001
-                self.socket._req.transport.abort()  # noqa: SLF001
+            self.abort()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def public(self) -> bool:
+        """Whether it listens to the market."""
+        return any(channel.account < 0 for channel in self.channels.values())
+
+    @property
+    def only_public(self) -> bool:
+        """Whether it listens to the market and to nothing else."""
+        return self.public and all(channel.account < 0 for channel in self.channels.values())
 
     async def write(self) -> None:
         """Send what waits, for ever."""
@@ -43,10 +56,15 @@ class Client:
                 return
 
 
+Carry = Callable[[str, str, Sequence[Client]], None]
+"""Takes a channel, a frame and who listens; sends it, sooner or later."""
+
+
 class Hub:
     """Channels and their listeners."""
 
-    def __init__(self) -> None:
+    def __init__(self, carry: Carry | None = None) -> None:
+        self._carry = carry or _at_once
         self._listeners: dict[str, dict[int, Client]] = defaultdict(dict)
         self.clients: dict[int, Client] = {}
 
@@ -79,6 +97,11 @@ class Hub:
 
     def publish(self, name: str, frame: object) -> None:
         """Send a frame to all who listen."""
-        text = encode(frame).decode()
-        for client in list(self._listeners.get(name, {}).values()):
-            client.send(text)
+        listeners = self._listeners.get(name)
+        if listeners:
+            self._carry(name, encode(frame).decode(), list(listeners.values()))
+
+
+def _at_once(_: str, text: str, clients: Sequence[Client]) -> None:
+    for client in clients:
+        client.send(text)

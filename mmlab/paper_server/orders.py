@@ -36,6 +36,8 @@ class Order:
     filled_lots: int = 0
     filled_quote: int = 0
     """Ticks x lots."""
+    carried_lots: int = 0
+    """Lots filled before a restart, of which the simulated exchange does not know."""
     status: str = OrderStatus.PENDING
     version: int = 0
     nonce: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,15 +14,19 @@ from mmlab.events import NS_PER_S
 from mmlab.paper_server.auth import check_token
 from mmlab.paper_server.candles import RESOLUTIONS_MS
 from mmlab.paper_server.core import Core
+from mmlab.paper_server.faulty import Lost, without_every_second
 from mmlab.paper_server.frames import encode
 from mmlab.paper_server.judge import TOO_MANY
 from mmlab.paper_server.ledger import USDC_ASSET, Account
 from mmlab.paper_server.limits import Rolling
 from mmlab.paper_server.orders import Order
 from mmlab.paper_server.transactions import Refusal
+from mmlab.paper_server.wire import Wire
 from mmlab.wire.lighter_terms import ALL_KEYS, ALL_MARKETS, API, OTHER_WEIGHT, WEIGHTS, Code
 
 Answer = dict[str, Any]
+LOST_S = 20.0
+"""How long a request that is lost stays open."""
 CONTRACT = "0x" + "0" * 40
 
 
@@ -81,7 +86,7 @@ class Rest:
             "positionFunding": self._position_funding, "currentHeight": self._height,
             "systemConfig": self._system_config, "announcement": lambda _: {"announcements": []},
         }  # fmt: skip
-        posts: dict[str, Callable[[Question], Awaitable[Answer]]] = {
+        posts: dict[str, Callable[[Question], Awaitable[Answer | bytes]]] = {
             "sendTx": self._send, "sendTxBatch": self._send_batch, "setMakerOnlyApiKeys": self._set_maker_only,
             "changeAccountTier": self._change_tier,
         }  # fmt: skip
@@ -104,6 +109,8 @@ class Rest:
             try:
                 self._spend(name)
                 question = Question(dict(request.query), _token(request))
+                if self._core.wire is not None:
+                    return await self._late(self._core.wire, question, answer)
                 self._core.desk.advance(self._core.now_ns)
                 return respond({"code": int(Code.OK), **answer(question)})
             except Refusal as refusal:
@@ -111,14 +118,36 @@ class Rest:
 
         return handle
 
+    async def _late(self, wire: Wire, question: Question, answer: Callable[[Question], Answer]) -> web.Response:
+        """An answer under a fault plan."""
+        now_ns = self._core.now_ns
+        if "restart" in wire.faults.down:
+            return web.Response(status=502, text="<html>bad gateway</html>", content_type="text/html")
+        later_ns, whole = wire.faults.view(now_ns)
+        self._core.desk.advance(now_ns)
+        found = {"code": int(Code.OK), **answer(question)}
+        await wire.wait(now_ns + later_ns)
+        junk = wire.faults.junk_body("junk_view", now_ns)
+        if junk is not None:
+            return web.Response(body=junk, content_type="application/json")
+        return respond(found if whole else without_every_second(found))
+
     def _post(
-        self, name: str, answer: Callable[[Question], Awaitable[Answer]]
+        self, name: str, answer: Callable[[Question], Awaitable[Answer | bytes]]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             try:
                 self._spend(name)
                 form = {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
-                return respond(await answer(Question(form | dict(request.query), _token(request))))
+                found = await answer(Question(form | dict(request.query), _token(request)))
+                return (
+                    web.Response(body=found, content_type="text/html") if isinstance(found, bytes) else respond(found)
+                )
+            except Lost:
+                await asyncio.sleep(LOST_S)
+                if request.transport is not None:
+                    request.transport.abort()
+                return web.Response(status=504)
             except Refusal as refusal:
                 return refuse(refusal)
 
@@ -131,10 +160,10 @@ class Rest:
 
     # --- Transactions ------------------------------------------------------------------------------------------------
 
-    async def _send(self, question: Question) -> Answer:
+    async def _send(self, question: Question) -> Answer | bytes:
         return await self._core.send([(question.number("tx_type"), question.text("tx_info"))], single=True)
 
-    async def _send_batch(self, question: Question) -> Answer:
+    async def _send_batch(self, question: Question) -> Answer | bytes:
         try:
             types = msgspec.json.decode(question.text("tx_types"), type=list[int])
             infos = msgspec.json.decode(question.text("tx_infos"), type=list[str])

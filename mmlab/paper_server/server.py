@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,17 +17,22 @@ from aiohttp import web
 from mmlab.errors import ConfigError, SafetyError
 from mmlab.events import NS_PER_MS, NS_PER_S
 from mmlab.feeds import Feed, load_feed
+from mmlab.paper_server import state_file
 from mmlab.paper_server.clock import ServerClock
-from mmlab.paper_server.core import Core, stopped
+from mmlab.paper_server.core import Core
 from mmlab.paper_server.desk import Desk
+from mmlab.paper_server.faulty import Faults, load_plan
 from mmlab.paper_server.judge import Judge, Rules
 from mmlab.paper_server.keys import Keys, load_keys, make_keys
 from mmlab.paper_server.ledger import Account, Key, Quota
 from mmlab.paper_server.market import Market
 from mmlab.paper_server.rest import Rest
+from mmlab.paper_server.state_file import Kept
 from mmlab.paper_server.stream import Stream
 from mmlab.paper_server.tiers import Tier, tier_of
 from mmlab.paper_server.units import Units, in_units
+from mmlab.paper_server.upstream import Upstream
+from mmlab.paper_server.wire import stopped
 from mmlab.wire.lighter_terms import DEFAULT_MARGIN_FRACTION, MIN_OWN_API_KEY, MIN_SCHEDULE_NS, STREAM
 
 CHAIN_ID = 304
@@ -56,11 +62,14 @@ class Options:
     min_schedule_s: float = MIN_SCHEDULE_NS / NS_PER_S
     fat_finger: float = 0.05
     queue: str = "risk_averse"
+    faults: Path | None = None
     chain_id: int = CHAIN_ID
 
     def __post_init__(self) -> None:
         if not 0 < self.speed < 1e6:
             raise ConfigError(f"--speed {self.speed}: must be > 0 and < 1e6")
+        if self.feed.startswith(("ws://", "wss://")) and (self.speed != 1.0 or self.loop):
+            raise ConfigError("--speed and --loop: a live feed has its own time")
         if not 0 <= self.market_id <= 254:
             raise ConfigError(f"--market-id {self.market_id}: perpetuals have 0 to 254")
         if not 0 <= self.port < 1 << 16:
@@ -97,18 +106,14 @@ def feed_of(text: str) -> Feed:
     return synthetic_feed(seed=int(seed or 0))
 
 
-def build(options: Options) -> tuple[Core, Keys]:
-    """Everything but the sockets."""
-    keys = (
-        make_keys(options.accounts, options.keys_per_account, MIN_OWN_API_KEY)
-        if options.keys is None
-        else load_keys(options.keys)
-    )
-    feed, units = in_units(feed_of(options.feed))
+def build(options: Options, upstream: Upstream | None = None) -> tuple[Core, Keys]:
+    """Everything but the sockets; `upstream` must be open."""
+    found = None if options.state is None else state_file.read(options.state)
+    keys = _keys(options, found)
     tier = tier_of(options.tier)
     tier = tier if options.limits else tier.unlimited()
     tier = tier if options.latency_ms is None else tier.with_latency(options.latency_ms)
-    market = Market(feed, loop=options.loop)
+    market, units = _market(options) if upstream is None else upstream.opened
     clock = ServerClock(market.begin_ns, options.speed)
     now_ns = clock.now_ns()
     accounts = {index: _account(index, found, tier, units, options.collateral, now_ns) for index, found in keys.items()}
@@ -121,9 +126,40 @@ def build(options: Options) -> tuple[Core, Keys]:
         options.market_id, instrument.min_size_lots, round(instrument.min_notional * 10**6) * units.money // 10**12,
         round(options.min_schedule_s * NS_PER_S), fat_finger=options.fat_finger,
     )  # fmt: skip
-    core = Core(desk, Judge(rules, accounts, market.book), tier)
+    faults = None if options.faults is None else Faults(load_plan(options.faults), clock.now_ns())
+    core = Core(desk, Judge(rules, accounts, market.book), tier, faults)
     core.pump()
+    if found is not None:
+        state_file.restore(desk, found, clock.now_ns())
+    if options.state is not None:
+        core.keep = _keeper(options.state, desk, keys)
+        core.keep()
     return core, keys
+
+
+def _market(options: Options) -> tuple[Market, Units]:
+    feed, units = in_units(feed_of(options.feed))
+    return Market(feed, loop=options.loop), units
+
+
+def _keys(options: Options, found: Kept | None) -> Keys:
+    if found is not None:
+        return state_file.keys_of(found)
+    if options.keys is not None:
+        return load_keys(options.keys)
+    return make_keys(options.accounts, options.keys_per_account, MIN_OWN_API_KEY)
+
+
+def _keeper(path: Path, desk: Desk, keys: Keys) -> Callable[[], None]:
+    private = {account: {i: pair[0] for i, pair in pairs.items()} for account, pairs in keys.items()}
+
+    def keep() -> None:
+        try:
+            state_file.write(path, state_file.kept(desk, private))
+        except OSError as error:
+            raise ConfigError(f"state file {path}: {error.strerror}") from None
+
+    return keep
 
 
 def _account(
@@ -144,17 +180,22 @@ def application(core: Core, chain_id: int) -> web.Application:
 
 def serve(options: Options) -> None:
     """Serve until SIGINT or SIGTERM; the first line printed says where."""
-    core, keys = build(options)
-    asyncio.run(_serve(options, core, keys))
+    asyncio.run(_serve(options))
 
 
-async def _serve(options: Options, core: Core, keys: Keys) -> None:
+async def _serve(options: Options) -> None:
+    upstream = None
+    if options.feed.startswith(("ws://", "wss://")):
+        upstream = Upstream(options.feed, options.market_id)
+        await upstream.open()
+    core, keys = build(options, upstream)
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, over.set)
     runner = web.AppRunner(application(core, options.chain_id), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     pump = asyncio.create_task(core.run())
+    tasks = [pump] if upstream is None else [pump, asyncio.create_task(upstream.run(lambda: core.desk.clock.market_ns(core.now_ns)))]
     pump.add_done_callback(lambda _: over.set())
     try:
         site = web.TCPSite(runner, options.host, options.port)
@@ -167,7 +208,8 @@ async def _serve(options: Options, core: Core, keys: Keys) -> None:
         if pump.done() and not pump.cancelled():
             pump.result()
     finally:
-        await stopped(pump)
+        for task in tasks:
+            await stopped(task)
         for client in list(core.hub.clients.values()):
             await client.socket.close()
         await runner.cleanup()

@@ -10,11 +10,12 @@ from aiohttp import WSMsgType, web
 
 from mmlab.paper_server.auth import check_token
 from mmlab.paper_server.channels import parse
-from mmlab.paper_server.core import Core, stopped
+from mmlab.paper_server.core import Core
 from mmlab.paper_server.frames import encode
 from mmlab.paper_server.hub import Client
 from mmlab.paper_server.limits import Rolling
 from mmlab.paper_server.transactions import Refusal
+from mmlab.paper_server.wire import stopped
 from mmlab.wire.lighter_terms import (
     IDLE_S,
     MAX_CONNECTIONS,
@@ -64,14 +65,16 @@ class Stream:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One connection, from greeting to end."""
-        hub = self._core.hub
+        hub, wire = self._core.hub, self._core.wire
+        if wire is not None and wire.faults.cut:
+            return web.Response(status=503, text="unavailable")
         if len(hub.clients) >= MAX_CONNECTIONS or not self._new.take(1, self._core.now_ns):
             return web.json_response({"code": int(Code.TOO_MANY_CONNECTIONS), "message": "too many connections"},
                                      status=429)  # fmt: skip
         socket = web.WebSocketResponse(compress=False, max_msg_size=LARGEST, autoping=True)
         await socket.prepare(request)
         self._number += 1
-        client = Client(socket, self._number)
+        client = Client(socket, request.transport, self._number)
         hub.clients[client.number] = client
         connection = _Connection(self._core, client, read_only=request.query.get("readonly") == "true")
         writer = asyncio.create_task(client.write())
@@ -142,6 +145,9 @@ class _Connection:
         if len(client.channels) >= MAX_SUBSCRIPTIONS:
             raise Refusal(Code.TOO_MANY_SUBSCRIPTIONS, "too many subscriptions")
         now_ns = core.now_ns
+        if core.wire is not None and channel.account < 0 and "market_disconnect" in core.wire.faults.down:
+            client.abort()
+            return
         if channel.private:
             check_token(message.auth or "", channel.account, core.desk.accounts, now_ns / 1e9)
         core.pump()  # so that the first frame is of now, and updates follow it
@@ -173,7 +179,7 @@ class _Connection:
             refusal = Refusal(Code.TOO_MANY_IN_FLIGHT, "too many messages in flight")
             self._client.send(encode(answer | {"code": int(refusal.code), "message": refusal.message}).decode())
             return
-        self._core.carry(self._client, texts, answer, single=single)
+        self._core.take(self._client, texts, answer, single=single)
 
     def _fail(self, refusal: Refusal) -> None:
         error = {"code": int(refusal.code), "message": refusal.message}

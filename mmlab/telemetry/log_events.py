@@ -64,6 +64,7 @@ EVENTS = {
     "task_died": _event("error", "A task of the engine failed; it is started again, or the session goes safe",
                         "task error", "task"),
     "not_proven_empty": _event("error", "The session ended before the book was proven empty of our orders", "working"),
+    "forecast_failed": _event("error", "Nothing more is signed ahead: what may come next could not be told", "error"),
     "metrics_served": _event("info", "Prometheus can scrape this session", "url"),
     "metrics_not_served": _event("warning", "The metrics listener could not be opened; trading goes on", "error"),
     # taking part

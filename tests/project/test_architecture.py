@@ -22,6 +22,7 @@ PLANTED = {
     "telemetry/planted.py": ["mmlab.kernels", "mmlab.instrument", "mmlab.lab"],
     "wire/planted.py": ["mmlab.kernels", "mmlab.feeds"],
     "venues/planted.py": ["mmlab", "mmlab.orders", "mmlab.kernels", "mmlab.telemetry", "mmlab.lab"],
+    "paper_server/planted.py": ["mmlab", "mmlab.orders", "mmlab.venues", "mmlab.kernels", "mmlab.engine", "mmlab.lab"],
     "engine/planted.py": ["mmlab", "mmlab.simulator", "mmlab.metrics", "mmlab.lab"],
     "orders/planted.py": ["mmlab.venues", "mmlab.simulator", "asyncio"],
     "lab/planted.py": ["mmlab.cli", "mmlab.views"],
