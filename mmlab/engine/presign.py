@@ -101,7 +101,7 @@ class Presigner:
     def look(self, s: State) -> None:
         """Have signed what may come next, if that is news or payloads near their end."""
         bank = self.worker.bank
-        if bank is None:
+        if bank is None or self.worker.waiting:  # what was asked comes first; its answer brings us back here
             return
         centre = self._trail.centre(s.quotes, s.top)
         news, now_ns = fingerprint(s, centre), self._now()
