@@ -195,7 +195,11 @@ async def _serve(options: Options) -> None:
     runner = web.AppRunner(application(core, options.chain_id), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     pump = asyncio.create_task(core.run())
-    tasks = [pump] if upstream is None else [pump, asyncio.create_task(upstream.run(lambda: core.desk.clock.market_ns(core.now_ns)))]
+    tasks = (
+        [pump]
+        if upstream is None
+        else [pump, asyncio.create_task(upstream.run(lambda: core.desk.clock.market_ns(core.now_ns)))]
+    )
     pump.add_done_callback(lambda _: over.set())
     try:
         site = web.TCPSite(runner, options.host, options.port)
