@@ -195,8 +195,11 @@ async def _serve(options: Options) -> None:
     runner = web.AppRunner(application(core, options.chain_id), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     pump = asyncio.create_task(core.run())
-    tasks = [pump] if upstream is None else [pump, asyncio.create_task(upstream.run(lambda: core.desk.clock.market_ns(core.now_ns)))]
-    pump.add_done_callback(lambda _: over.set())
+    tasks: list[asyncio.Task[None]] = [pump]
+    if upstream is not None:
+        tasks.append(asyncio.create_task(upstream.run(lambda: core.desk.clock.market_ns(core.now_ns))))
+    for task in tasks:
+        task.add_done_callback(lambda _: over.set())
     try:
         site = web.TCPSite(runner, options.host, options.port)
         try:
@@ -205,8 +208,9 @@ async def _serve(options: Options) -> None:
             raise ConfigError(f"cannot listen on {options.host}:{options.port}: {error.strerror}") from None
         print(json.dumps(told(options, keys, runner.addresses[0][1])), flush=True)  # noqa: T201 - what it is for
         await over.wait()
-        if pump.done() and not pump.cancelled():
-            pump.result()
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.result()
     finally:
         for task in tasks:
             await stopped(task)
