@@ -28,6 +28,7 @@ def server_arguments(one: Parser) -> None:
     one.add_argument("--faults", metavar="FILE", type=Path, help="a TOML file with a fault plan")
     one.add_argument("--market-id", metavar="M", type=int, default=0, help="the market's index (default: 0)")
     one.add_argument("--collateral", metavar="USD", type=float, default=100_000.0, help="of each account (100000)")
+    one.add_argument("--until-eof", action="store_true", help="end when standard input does: with who started it")
     one.add_argument(
         "--min-schedule-s", metavar="S", type=float, default=300.0, help="least scheduled cancel-all (300)"
     )
@@ -45,7 +46,7 @@ def paper_server(options: argparse.Namespace) -> int:
         any_host=options.any_host, tier=options.tier, limits=not options.no_limits, latency_ms=options.latency_ms,
         accounts=options.accounts, keys_per_account=options.keys_per_account, keys=options.keys, state=options.state,
         market_id=options.market_id, collateral=options.collateral, min_schedule_s=options.min_schedule_s,
-        fat_finger=options.fat_finger, faults=options.faults,
+        fat_finger=options.fat_finger, until_eof=options.until_eof, faults=options.faults,
     ))  # fmt: skip
     return DONE
 

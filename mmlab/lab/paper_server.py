@@ -23,7 +23,7 @@ COMMAND = (sys.executable, "-c", "import sys; from mmlab.cli import main; sys.ex
 
 
 class PaperServer:
-    """An exchange of your own on Lighter's wire (``mmlab paper-server``), with throwaway keys.
+    """An exchange of your own on Lighter's wire (``mmlab paper-server``), with throwaway keys; it ends when you do.
 
     Parameters
     ----------
@@ -60,13 +60,17 @@ class PaperServer:
             if held.path is None or not held.path.is_file():
                 raise SessionError("the server reads its market from a file: save() the feed first, or give its path")
             feed = held.path
-        words = ["--feed", str(feed), "--speed", str(speed), "--port", str(port)]
+        words = ["--feed", str(feed), "--speed", str(speed), "--port", str(port), "--until-eof"]
         for name, value in options.items():
             if value is not False and value is not None:
                 words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
         self._words = tempfile.TemporaryFile()  # noqa: SIM115  its last words, should it not start
         self._process = subprocess.Popen(  # noqa: S603  our own program
-            [*COMMAND, *words], stdout=subprocess.PIPE, stderr=self._words, start_new_session=True
+            [*COMMAND, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._words,
+            start_new_session=True,
         )
         self.ready: dict[str, Any] = ready_line(json.loads(self._first_line()))
 
@@ -89,8 +93,9 @@ class PaperServer:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        assert self._process.stdout is not None  # noqa: S101  it is a pipe
-        self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
         self._words.close()
 
     def _first_line(self) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -61,6 +62,7 @@ class Options:
     collateral: float = 100_000.0
     min_schedule_s: float = MIN_SCHEDULE_NS / NS_PER_S
     fat_finger: float = 0.05
+    until_eof: bool = False
     queue: str = "risk_averse"
     faults: Path | None = None
     chain_id: int = CHAIN_ID
@@ -192,15 +194,16 @@ async def _serve(options: Options) -> None:
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, over.set)
+    if options.until_eof:
+        loop.add_reader(sys.stdin.fileno(), lambda: os.read(sys.stdin.fileno(), 4096) or over.set())
     runner = web.AppRunner(application(core, options.chain_id), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     pump = asyncio.create_task(core.run())
-    tasks = (
-        [pump]
-        if upstream is None
-        else [pump, asyncio.create_task(upstream.run(lambda: core.desk.clock.market_ns(core.now_ns)))]
-    )
-    pump.add_done_callback(lambda _: over.set())
+    tasks: list[asyncio.Task[None]] = [pump]
+    if upstream is not None:
+        tasks.append(asyncio.create_task(upstream.run(lambda: core.desk.clock.market_ns(core.now_ns))))
+    for task in tasks:
+        task.add_done_callback(lambda _: over.set())
     try:
         site = web.TCPSite(runner, options.host, options.port)
         try:
@@ -209,8 +212,9 @@ async def _serve(options: Options) -> None:
             raise ConfigError(f"cannot listen on {options.host}:{options.port}: {error.strerror}") from None
         print(json.dumps(told(options, keys, runner.addresses[0][1])), flush=True)  # noqa: T201 - what it is for
         await over.wait()
-        if pump.done() and not pump.cancelled():
-            pump.result()
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.result()
     finally:
         for task in tasks:
             await stopped(task)
