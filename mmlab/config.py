@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mmlab.errors import ConfigError
 from mmlab.events import MAX_RUNGS
@@ -480,6 +480,11 @@ class Venue(Section):
     submit: Literal["ws", "rest"] = Field("ws", description="how transactions are sent; rest is the fallback of ws")
     dead_man_s: float = _number(360.0, 1, 86400, "s", "the venue cancels all so long after the last renewal")
     dead_man_renew_s: float = _number(45.0, 0.2, 3600, "s", "renewed this often while we trade")
+
+    @field_validator("market", mode="before")
+    @classmethod
+    def _id(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _check(self) -> Venue:

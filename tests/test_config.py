@@ -75,8 +75,8 @@ NUMBERS = {
 WORDS = {name: get_args(field.annotation) for name, field in FIELDS.items() if "Literal" in str(field.annotation)}
 LISTS = {name: field for name, field in FIELDS.items() if get_origin(field.annotation) is tuple}
 SWITCHES = [name for name, field in FIELDS.items() if field.annotation is bool]
-TEXTS = {name for name, field in FIELDS.items() if field.annotation is str}
-"""Names of things at a venue, which only the venue can check."""
+TEXTS = {name for name, field in FIELDS.items() if field.annotation in (str, str | None)}
+"""Names of things outside, which only their owner can check."""
 
 
 def refused(**changes: Any) -> str:
@@ -87,7 +87,7 @@ def refused(**changes: Any) -> str:
 
 def test_every_parameter_is_bounded_and_described() -> None:
     assert set(NUMBERS) | set(WORDS) | set(LISTS) | set(SWITCHES) | TEXTS == set(FIELDS)
-    assert {"venue.market"} == TEXTS
+    assert {"venue.market", "telemetry.targets_dir"} == TEXTS
     assert all(field.description for field in FIELDS.values())
 
 
@@ -281,3 +281,9 @@ def test_html_marks_what_was_changed() -> None:
     html = Config().with_(**{"ladder.hysteresis": 0.1})._repr_html_()
     assert "<td>ladder.hysteresis</td><td>0.1</td><td>*</td>" in html
     assert html.count("<td>*</td>") == 1
+
+
+def test_a_market_is_a_symbol_or_an_id() -> None:
+    assert Config().with_(**{"venue.market": 0}).venue.market == "0"
+    assert Config().with_(**{"venue.market": "BTC"}).venue.market == "BTC"
+    assert "venue.market" in refused(**{"venue.market": [0]})

@@ -195,7 +195,7 @@ async def _serve(options: Options) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, over.set)
     if options.until_eof:
-        loop.add_reader(sys.stdin.fileno(), lambda: os.read(sys.stdin.fileno(), 4096) or over.set())
+        loop.add_reader(sys.stdin.fileno(), end_at_eof, over)
     runner = web.AppRunner(application(core, options.chain_id), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     pump = asyncio.create_task(core.run())
@@ -222,6 +222,12 @@ async def _serve(options: Options) -> None:
             await client.socket.close()
         await runner.cleanup()
         sys.stdout.flush()
+
+
+def end_at_eof(over: asyncio.Event) -> None:
+    """Standard input has something: end, if that is its end."""
+    if not os.read(sys.stdin.fileno(), 4096):
+        over.set()
 
 
 def told(options: Options, keys: Keys, port: int) -> dict[str, Any]:
