@@ -30,7 +30,9 @@ lab: .venv/warm ## Open the notebooks in JupyterLab
 # --- Check -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint types .venv/warm .venv-bench/installed browser prometheus ## Linters, types, import contracts, then the tests
+test: .venv/dev browser prometheus ## Linters, types, import contracts, then the tests
+	@$(MAKE) --no-print-directory .venv/warm & warming=$$!; \
+	$(MAKE) --no-print-directory .venv-bench/installed lint types && wait $$warming
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
@@ -61,6 +63,12 @@ notebooks: .venv/dev .venv/warm ## Run every notebook through papermill, into ar
 	@for notebook in $(NOTEBOOKS); do \
 	    $(BIN)/papermill --cwd notebooks $$notebook artefacts/$$(basename $$notebook); \
 	done
+
+.PHONY: docs
+docs: .venv/installed .venv-docs/installed ## Build the docs as a site, into build/site
+	@$(BIN)/python docs/generate.py
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	@echo "build/site/index.html; with search: python3 -m http.server --bind 127.0.0.1 --directory build/site"
 
 .PHONY: bench
 bench: .venv/warm .venv-bench/installed ## Parity and speed against hftbacktest
@@ -128,6 +136,13 @@ $(BIN)/python:
 	@$(BIN)/python -m venv --clear .venv-bench
 	@.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install $$($(BIN)/python -c \
 	    "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['bench'])")
+	@touch $@
+
+.venv-docs/installed: pyproject.toml | .venv/installed
+	@echo "Installing MkDocs in .venv-docs (once)"
+	@$(BIN)/python -m venv --clear .venv-docs
+	@.venv-docs/bin/python -m pip --disable-pip-version-check --quiet install $$($(BIN)/python -c \
+	    "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])")
 	@touch $@
 
 .PHONY: browser

@@ -30,6 +30,7 @@ _HOME = {
     "quoter": "mmlab.lab.quoters",
     "Session": "mmlab.lab.session",
     "attach": "mmlab.lab.session",
+    "PaperServer": "mmlab.lab.paper_server",
     "verify_decisions": "mmlab.lab.verify",
     "FaultPlan": "mmlab.venues.paper",
     "sweep": "mmlab.lab.study.sweep",

@@ -1,6 +1,6 @@
 """Typed configuration: every knob with its unit, default, bounds and help.
 
-Sections mirror `docs/terms`: ``strategy, ladder, gates, kill, risk, execution, owner, telemetry``. A config is
+Sections mirror `docs/terms`: ``strategy, ladder, gates, kill, risk, execution, owner, telemetry, venue``. A config is
 immutable; `Config.with_` makes a changed copy, validated as a whole. ``None`` means "from the instrument or the feed's
 warm-up" and is resolved by `mmlab.params`. A file holds only what it wants to change.
 """
@@ -24,6 +24,15 @@ from mmlab.params import MAX_LEVELS
 
 def _number(default: float | None, low: float, high: float, unit: str, text: str) -> Any:
     return Field(default=default, ge=low, le=high, description=text, json_schema_extra={"unit": unit})
+
+
+FIXED = ("venue.", "execution.instance", "strategy.warmup_", "risk.inventory", "risk.portfolio_", "risk.target_pct")
+"""Beginnings of the names that a running session cannot change: they say where it trades and what it began with."""
+
+
+def reloads(name: str) -> bool:
+    """Whether a running session takes a new value of the parameter, by its dotted name."""
+    return not name.startswith(FIXED)
 
 
 def _below(section: BaseModel, high: str, low: str) -> str | None:
@@ -303,6 +312,20 @@ class Stale(Section):
     )
 
 
+class Clock(Section):
+    """Our time against the venue's: halt. Live only."""
+
+    enabled: bool = Field(True, description="use this switch, where the venue is live")
+    max_skew_ms: float = _number(500.0, 1, 60000, "ms", "difference that trips")
+
+
+class Margin(Section):
+    """Liquidation is near: halt. Live only."""
+
+    enabled: bool = Field(True, description="use this switch, where the venue tells a liquidation price")
+    min_distance_bps: float = _number(500.0, 0, 1e4, "bps", "mid to the liquidation price; closer trips")
+
+
 class Mark(Section):
     """Mid against the mark price: pull both sides."""
 
@@ -327,6 +350,8 @@ class Kill(Section):
     volatility: VolatilitySwitch = VolatilitySwitch()
     stale: Stale = Stale()
     mark: Mark = Mark()
+    clock: Clock = Clock()
+    margin: Margin = Margin()
 
 
 class Risk(Section):
@@ -386,20 +411,45 @@ class Waits(Section):
     reconcile_s: float = _number(30.0, 0.1, 3600, "s", "a full view at least this often")
 
 
+class Presign(Section):
+    """Payloads signed ahead, so that an order need not wait for its signature."""
+
+    enabled: Literal["auto", "on", "off"] = Field(
+        "auto", description="auto: where signing has a thread of its own (off for a quick signer, and in virtual time)"
+    )
+    ticks: int = _number(6, 0, 100, "ticks", "targets may move so far either way and still find their payload")
+    cancels: int = _number(2, 1, 20, "", "cancels in a row that each key kept for them has ready")
+    max_age_s: float = _number(300.0, 1, 3600, "s", "an older payload is not used; the venue's own limit holds besides")
+
+
 class Execution(Section):
     """How targets become orders."""
 
     ack_mode: Literal["strict", "optimistic"] = Field(
         "strict", description="strict: an order may be changed once it is seen live; optimistic: once it is sent"
     )
-    slots: bool = Field(True, description="two places a rung: the new order goes live before the old one is cancelled")
+    slots: Literal["single", "ab"] = Field(
+        "single",
+        description="single: an order is moved where it rests, as `replace` says; ab: a move goes to the rung's free "
+        "place, and the old order is cancelled once the new one is live",
+    )
     instance: int = _number(0, 0, 15, "", "number of this mmlab among those that share an account; part of order ids")
     size_tolerance: float = _number(0.0, 0, 1, "", "an order is not refilled while less than this share is missing")
     retry: Retry = Retry()
     waits: Waits = Waits()
     refresh_tolerance_ticks: int = _number(1, 0, 1000, "ticks", "a move of fewer ticks is not worth the queue position")
-    replace: Literal["modify", "cancel_place"] = Field("modify", description="how an order is moved")
+    replace: Literal["modify", "cancel_place"] = Field("modify", description="how an order is moved (slots: single)")
     post_only: bool = Field(True, description="quotes are post-only")
+    presign: Presign = Presign()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_slots(cls, data: Any) -> Any:
+        """Runs recorded before slots had names: true moved by `replace`, with the second place in use."""
+        if isinstance(data, dict) and isinstance(data.get("slots"), bool):
+            pairs = data["slots"] and data.get("replace", "modify") == "cancel_place"
+            return {**data, "slots": "ab" if pairs else "single"}
+        return data
 
 
 class Owner(Section):
@@ -409,6 +459,40 @@ class Owner(Section):
         "stop", description="stop: cancel all and end; halt: cancel all and wait for `attach`; keep: go on"
     )
     grace_s: float = _number(30.0, 0.5, 86400, "s", "quoting goes on this long after the last sign of life")
+
+
+class Venue(Section):
+    """Where a live session trades. Keys never stand here: they come from the environment or the OS keyring."""
+
+    name: Literal["paper", "lighter"] = Field("paper", description="the exchange")
+    mode: Literal["paper", "live"] = Field("paper", description="live: real orders, if armed")
+    armed: bool = Field(False, description="I mean it: without this nothing live is sent")
+    profile: Literal["mainnet", "testnet", "robinhood", "robinhood_testnet"] = Field(
+        "testnet", description="which of the venue's hosts"
+    )
+    market: str = Field("", description="symbol, or the venue's market id")
+    account_index: int | None = _number(None, 1, 2**48, "", "account at the venue")
+    quote_keys: tuple[Annotated[int, Field(ge=0, le=254)], ...] = Field(
+        (4, 5, 6), description="API keys that quotes are spread over"
+    )
+    cancel_keys: tuple[Annotated[int, Field(ge=0, le=254)], ...] = Field((7,), description="API keys kept for cancels")
+    supervisor_key: int = _number(8, 0, 254, "", "API key of the supervisor and of the dead-man's switch, no other use")
+    submit: Literal["ws", "rest"] = Field("ws", description="how transactions are sent; rest is the fallback of ws")
+    dead_man_s: float = _number(360.0, 1, 86400, "s", "the venue cancels all so long after the last renewal")
+    dead_man_renew_s: float = _number(45.0, 0.2, 3600, "s", "renewed this often while we trade")
+
+    @model_validator(mode="after")
+    def _check(self) -> Venue:
+        if len({*self.quote_keys, *self.cancel_keys, self.supervisor_key}) < len(
+            (*self.quote_keys, *self.cancel_keys, self.supervisor_key)
+        ):
+            raise ValueError("quote_keys, cancel_keys and supervisor_key must be different keys")
+        return _unless(
+            self,
+            not self.quote_keys and "quote_keys is empty: give at least one",
+            not self.cancel_keys and "cancel_keys is empty: give at least one",
+            _below(self, "dead_man_s", "dead_man_renew_s"),
+        )
 
 
 class Telemetry(Section):
@@ -440,6 +524,7 @@ class Config(Section):
     execution: Execution = Execution()
     owner: Owner = Owner()
     telemetry: Telemetry = Telemetry()
+    venue: Venue = Venue()
 
     def __init__(self, **sections: Any) -> None:
         try:

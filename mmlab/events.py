@@ -233,6 +233,9 @@ class Switch(IntEnum):
     STATUS = 23  # the venue does not trade
     QUEUE = 24  # the engine cannot keep up with its own reports
     TASK = 25  # a part of the engine died
+    CLOCK = 26  # ours and the venue's time differ (live only)
+    DEAD_MAN = 27  # the venue's scheduled cancel-all could not be renewed (live only)
+    MARGIN = 28  # liquidation is near (live only)
 
 
 class GateAction(IntEnum):

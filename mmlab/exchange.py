@@ -72,11 +72,15 @@ class VenueRules(msgspec.Struct, frozen=True):
     """Longest time a payload that left us may still reach the book, its link alive or not."""
     min_lots: int = 1
     max_in_flight: int = 50
+    wall_clock: bool = False
+    """Its times are of now, so that they can be held against our clock."""
     rate: RateRule = RateRule()
     quota: QuotaRule = QuotaRule()
     errors: dict[int, ErrorClass] = {}
     """Venue code -> class."""
     unknown_error: ErrorClass = ErrorClass.FATAL_ORDER
+    payload_life_ns: int = 599 * NS_PER_S
+    """How long after signing the venue takes a payload."""
 
     def classify(self, code: int) -> ErrorClass:
         """Class of a venue code."""
@@ -206,6 +210,12 @@ class PositionUpdate(Message, frozen=True):
     position_lots: int
 
 
+class Liquidation(Message, frozen=True):
+    """Account feed: the price at which the venue would liquidate our position; 0: none."""
+
+    price_ticks: int
+
+
 class Linked(Message, frozen=True):
     """Account feed and sender are connected (again). Epochs count connections, from 1."""
 
@@ -243,5 +253,5 @@ class AccountView(Message, frozen=True):
     quota_left: int = -1
 
 
-AccountMessage = OrderUpdate | FillUpdate | PositionUpdate | Linked | Unlinked | Status
+AccountMessage = OrderUpdate | FillUpdate | PositionUpdate | Liquidation | Linked | Unlinked | Status
 """What the account feed brings."""

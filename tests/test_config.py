@@ -75,6 +75,8 @@ NUMBERS = {
 WORDS = {name: get_args(field.annotation) for name, field in FIELDS.items() if "Literal" in str(field.annotation)}
 LISTS = {name: field for name, field in FIELDS.items() if get_origin(field.annotation) is tuple}
 SWITCHES = [name for name, field in FIELDS.items() if field.annotation is bool]
+TEXTS = {name for name, field in FIELDS.items() if field.annotation is str}
+"""Names of things at a venue, which only the venue can check."""
 
 
 def refused(**changes: Any) -> str:
@@ -84,7 +86,8 @@ def refused(**changes: Any) -> str:
 
 
 def test_every_parameter_is_bounded_and_described() -> None:
-    assert set(NUMBERS) | set(WORDS) | set(LISTS) | set(SWITCHES) == set(FIELDS)
+    assert set(NUMBERS) | set(WORDS) | set(LISTS) | set(SWITCHES) | TEXTS == set(FIELDS)
+    assert {"venue.market"} == TEXTS
     assert all(field.description for field in FIELDS.values())
 
 
@@ -118,7 +121,8 @@ def test_lists_name_the_place(name: str) -> None:
     good = list(getattr(Config(), name.split(".", maxsplit=1)[0]).model_dump()[name.split(".")[1]])
     for value in (least - 1, most + 1, math.nan, "x"):
         message = refused(**{name: [*good[:-1], value]})
-        assert message.startswith(f"{name}.{len(good) - 1} = {value!r}: must be a number"), message
+        kind = "whole number" if isinstance(good[-1], int) else "number"
+        assert message.startswith(f"{name}.{len(good) - 1} = {value!r}: must be a {kind}"), message
         assert f"{least:g}" in message
         assert f"{most:g}" in message
     assert "must be a list of numbers" in refused(**{name: 3})

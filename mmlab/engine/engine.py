@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from mmlab.config import reloads
 from mmlab.engine.account_feed import event_of
 from mmlab.engine.courier import Courier
 from mmlab.engine.decider import Decider
@@ -33,15 +34,18 @@ from mmlab.engine.emergency import Emergency
 from mmlab.engine.flatten import PAUSE_NS, flatten_slice
 from mmlab.engine.histogram import StageHistograms
 from mmlab.engine.inbound import Inbound
+from mmlab.engine.live_watch import LiveWatch
 from mmlab.engine.mailbox import Mailbox, Stage
 from mmlab.engine.participation import Trading
+from mmlab.engine.presign import Presigner
 from mmlab.engine.rolling import Rolling
 from mmlab.engine.setup import Setup
 from mmlab.engine.steering import Steering
 from mmlab.engine.supervisor import Alarm, Supervisor, text_of
 from mmlab.engine.uptime import Uptime
+from mmlab.errors import ConfigError
 from mmlab.events import ASK, BID, NEVER_NS, NS_PER_S, Switch
-from mmlab.exchange import Linked, Status, Unlinked
+from mmlab.exchange import Linked, Liquidation, Status, Unlinked
 from mmlab.orders import OrderManager, OrderSettings
 from mmlab.orders import events as e
 from mmlab.orders.commands import Anomaly, Query
@@ -77,7 +81,8 @@ class Engine:
     def __init__(self, venue: Venue, setup: Setup) -> None:
         self.venue, self.setup, self.clock, self.log = venue, setup, venue.clock, setup.log
         self.ended, self.version, self.flattening, self.market_batches = "", 0, False, 0
-        self._last_ns, self._heard_ns = self.clock.now_ns(), perf_counter_ns()
+        self.began_ns = self._last_ns = self.clock.now_ns()
+        self._heard_ns = perf_counter_ns()
         params = setup.params()
         self.cap_lots: int | None = None
         self.news: Mailbox[News] = Mailbox("news", NEWS)
@@ -91,6 +96,7 @@ class Engine:
         self.courier = Courier(
             venue, self.inbound, self.now, self._report, self.steering.barred, self.log, self.ordering.now
         )
+        self.presigner = Presigner(self.courier.signer, setup.config.execution.presign, venue.rules, self.now, self.log)
         self.manager = OrderManager(self._settings(params), self._last_ns)
         outlets = Outlets(
             self.courier.sign, self.courier.send, self._ask, self.steering.tripped, self.steering.halted, self._filled,
@@ -100,6 +106,7 @@ class Engine:
         self.supervisor = Supervisor(self.clock, self.log, self._go_safe)
         self.emergency = Emergency(venue, self.manager.state.ids.owns, self.supervisor.aside, self.log)
         self.uptime, self.stopwatch = Uptime(), self.courier.stopwatch
+        self.live = LiveWatch() if venue.rules.wall_clock else None
         self.rolling, self.histograms = Rolling(), StageHistograms(self.stopwatch)
         self.second: Array | None = None  # the newest metrics row
         self._decide_alarm = Alarm(self.clock, self._woken)
@@ -206,6 +213,11 @@ class Engine:
             await self.clock.sleep_until(self.now() + LOOK_NS)
         return done()
 
+    @property
+    def emptied(self) -> bool:
+        """Whether the session has ended with a book that is proven to hold none of ours."""
+        return bool(self.ended) and self._is_empty()
+
     def _is_empty(self) -> bool:
         """Whether the book is proven to hold none of ours, by the order manager or by the emergency's last view."""
         return self.participation.trading == Trading.HALTED or self.emergency.emptied
@@ -249,6 +261,8 @@ class Engine:
 
     def _hear(self, rows: Array) -> None:
         self.market_batches += 1
+        if self.live is not None:
+            self.live.heard(int(rows["exch_ns"][-1]), int(rows["local_ns"][-1]))
         if not self.decider.hear(rows):
             return
         exch_ns, _, bid, ask, _, _, usable = self.decider.best
@@ -324,6 +338,9 @@ class Engine:
                 self.steering.status(trading=checked.trading, reason=checked.reason)
             elif isinstance(checked, Linked | Unlinked):
                 self._link(checked, now_ns)
+            elif isinstance(checked, Liquidation):
+                if self.live is not None:
+                    self.live.liquidation_ticks = checked.price_ticks
             elif checked is not None and (event := event_of(checked, now_ns)) is not None:
                 self._report(event)
 
@@ -365,6 +382,7 @@ class Engine:
 
     def _settle(self) -> None:
         """What may wait until orders are on their way."""
+        self.presigner.look(self.manager.state)
         self.desk.write()
         self._tell_uptime()
         deadline_ns = self.manager.next_deadline()
@@ -472,6 +490,8 @@ class Engine:
         ConfigError
             Every wrong field; then nothing is changed.
         """
+        if fixed := [name for name in changes if not reloads(name)]:
+            raise ConfigError(f"{', '.join(fixed)}: cannot be changed while the session runs: set it and start another")
         was = self.setup.config.flat()
         setup = self.setup.with_config(self.setup.config.with_(**changes))
         params = setup.params()
@@ -480,6 +500,7 @@ class Engine:
         self._do(partial(self.decider.change, self.now(), params, self.version))
         self.participation.rules = setup.participation()
         self._report(e.Configure(self.now(), self._settings(params)))
+        self.presigner.configure(setup.config.execution.presign)
         setup.change(self.now(), source, {name: was[name] for name in new}, new, self.version)
         return self.version
 
@@ -502,7 +523,19 @@ class Engine:
         while True:
             await self.clock.sleep_until((self.now() // NS_PER_S + 1) * NS_PER_S)
             self._do(self._write_metrics)
+            self.presigner.look(self.manager.state)  # payloads age, whatever the market does
             self.steering.alarm(self.manager.position_lots)
+            if self.live is not None:
+                self._look_at_venue(self.live)
+
+    def _look_at_venue(self, live: LiveWatch) -> None:
+        book = self.decider.book[0]
+        mid = 0.5 * (int(book["bid_ticks"]) + int(book["ask_ticks"])) if book["valid"] else np.nan
+        bad, good = live.look(self.setup.config.kill, mid, self.manager.position_lots)
+        for switch, value, detail in bad:
+            self.steering.trip(switch, detail, cause=True, value=value)
+        for switch in good:
+            self.steering.cleared(switch)
 
     def _write_metrics(self) -> None:
         now_ns = self.now()

@@ -16,10 +16,12 @@ import numpy as np
 from mmlab.events import EVENT, NEVER_NS
 from mmlab.exchange import (
     Accepted,
+    AccountMessage,
     AccountView,
     Fill,
     FillUpdate,
     Linked,
+    Liquidation,
     Message,
     NotSent,
     OrderUpdate,
@@ -91,7 +93,7 @@ class Inbound:
 
     def account(self, message: object) -> Message | None:
         """An account message that can be believed, or None."""
-        if not isinstance(message, OrderUpdate | FillUpdate | PositionUpdate | Linked | Unlinked | Status):
+        if not isinstance(message, AccountMessage):
             return self._bad("account: unknown message", message)
         if not well_typed(message):
             return self._bad("account: wrong type", message)
@@ -101,6 +103,8 @@ class Inbound:
             return self._bad("account: absurd fill", message)
         if isinstance(message, PositionUpdate) and abs(message.position_lots) >= MOST:
             return self._bad("account: absurd position", message)
+        if isinstance(message, Liquidation) and not 0 <= message.price_ticks < MOST:
+            return self._bad("account: absurd liquidation price", message)
         if isinstance(message, Linked | Unlinked) and not 0 < message.epoch < MOST:
             return self._bad("account: absurd epoch", message)
         return message

@@ -5,8 +5,9 @@
                              └── kernel's kill switches, the engine's own, an operator
 
 The decision kernel has the switches that market and fills feed (`mmlab.kernels.kill`); here are those that only an
-engine can see: link, rejects, mismatch, session, status, queue, task, and the operator. `blocked` is set the moment one
-trips, before anybody is asked to cancel anything, and holds whatever becomes of the cancels.
+engine can see: link, rejects, mismatch, session, status, queue, task, clock, dead-man, margin, and the operator.
+`blocked` is set the moment one trips, before anybody is asked to cancel anything, and holds whatever becomes of the
+cancels.
 """
 
 from __future__ import annotations
@@ -99,11 +100,11 @@ class ParticipationRules:
 
     def of(self, switch: Switch) -> SwitchRule:
         """Rule of one switch."""
-        if switch in (Switch.STATUS, Switch.LINK):
+        if switch in (Switch.STATUS, Switch.LINK, Switch.DEAD_MAN):
             return SwitchRule(self.fresh_ns, self.halt_ns)
         if switch == Switch.REJECTS:
             return SwitchRule(self.halt_ns, self.halt_ns, self.max_rearms, free_first=True)
-        if switch in (Switch.QUEUE, Switch.COLLAR):
+        if switch in (Switch.QUEUE, Switch.COLLAR, Switch.CLOCK, Switch.MARGIN):
             return SwitchRule(self.halt_ns, self.halt_ns, self.max_rearms)
         return SwitchRule(latch=True)
 
@@ -235,6 +236,10 @@ class Participation:
         """The cause of a switch is gone; its time still runs."""
         if switch in self.switches:
             self.switches[switch].cause = False
+
+    def has_cause(self, switch: Switch) -> bool:
+        """Whether what tripped a switch is there still."""
+        return switch in self.switches and self.switches[switch].cause
 
     def operator_rearm(self) -> None:
         """Unlatch everything; the conditions of a re-arm still have to hold."""

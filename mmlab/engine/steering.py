@@ -81,6 +81,12 @@ class Steering:
         self.state.trip(switch, self._now(), value, detail=detail, cause=cause)
         self.step_soon()
 
+    def cleared(self, switch: Switch) -> None:
+        """The cause of a switch is gone, if it was there."""
+        if self.state.has_cause(switch):
+            self.state.clear(switch)
+            self.step_soon()
+
     def tripped(self, trip: Trip) -> None:
         """The order manager says that something is wrong."""
         self.trip(SWITCH_OF[trip.switch], trip.detail)
@@ -95,8 +101,7 @@ class Steering:
         """Whether the venue trades."""
         self._setup.log.warning("venue_status", ts_ns=self._now(), trading=trading, reason=reason)
         if trading:
-            self.state.clear(Switch.STATUS)
-            self.step_soon()
+            self.cleared(Switch.STATUS)
         else:
             self.trip(Switch.STATUS, reason or "not trading", cause=True)
 

@@ -62,7 +62,6 @@ class EngineProcess:
         finally:
             if values["remove_feed"]:
                 Path(values["feed"]).unlink(missing_ok=True)
-        self._info = self.trade.run_info()
         self._token = secrets.token_urlsafe(32)
         self._server = ControlServer(self.trade, self._token)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -70,7 +69,9 @@ class EngineProcess:
     async def run(self) -> None:
         """Trade to the end."""
         try:
-            await self.trade.run(self._run_dir, self._info, self._values["duration_s"], begun=self._begun)
+            info = await self.trade.open()
+            self._started = info.started
+            await self.trade.run(self._run_dir, info, self._values["duration_s"], begun=self._begun)
         finally:
             withdraw(self._run_dir)
             await self._server.close()
@@ -91,7 +92,7 @@ class EngineProcess:
     async def _serve(self) -> None:
         """Open the control server, and say where it is."""
         url = await self._server.start()
-        publish(Address(str(self._run_dir), url, self._token, os.getpid(), self._info.started))
+        publish(Address(str(self._run_dir), url, self._token, os.getpid(), self._started))
         gc.collect()
         gc.freeze()  # what is there by now stays: collections need not look at it again
         self.trade.heartbeat()  # from now on the owner can be heard

@@ -29,9 +29,12 @@ HALTS = frozenset(
         Switch.SESSION,
         Switch.QUEUE,
         Switch.TASK,
+        Switch.MARGIN,
+        Switch.CLOCK,
     }
 )
-"""Kill switches that halt; the other global ones (volatility, stale, mark, link, status) stop while a cause lasts."""
+"""Kill switches that halt; the others that are global (volatility, stale, mark, link, status, dead-man) stop while a
+cause lasts."""
 TRIPS = (GateAction.TRIP, GateAction.LATCH)
 TRIGGERS = (GateAction.SKIP, GateAction.WIDEN, GateAction.PAUSE, GateAction.EXIT)
 COLUMNS = ("switch", "action", "side", "start_ns", "end_ns", "value", "threshold", "n", "effect")

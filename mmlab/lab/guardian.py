@@ -1,4 +1,7 @@
-"""Supervisor process of one engine: starts it, and cleans up should it die. Light: heavy imports only after a death.
+"""Supervisor process of one engine: starts it, and cleans up should it die.
+
+On a live venue it cancels all orders of the account first, with an API key of its own, so that no nonce of the dead
+engine can stand in its way. Light: heavy imports only after a death, but for what the rescue needs.
 
 notebook ── plan ──► guardian ── plan ──► engine ── one line ──► notebook. Guardian and engine are a process session of
 their own, so that neither an interrupt nor the end of the kernel reaches them.
@@ -11,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +35,7 @@ def main() -> int:
     os.close(descriptor)
     signal.signal(signal.SIGTERM, lambda *_: engine.send_signal(signal.SIGTERM))
     assert engine.stdin is not None  # noqa: S101  it is a pipe
+    rescue = rescue_of(json.loads(plan))
     try:
         engine.stdin.write(plan)
         engine.stdin.close()
@@ -38,16 +43,26 @@ def main() -> int:
         pass  # it died at once, which is told below
     status = engine.wait()
     if status != 0:
-        died(json.loads(plan), status, words)
+        left = None if rescue is None else rescue()
+        died(json.loads(plan), status, words, left)
     words.unlink(missing_ok=True)
     return 0
 
 
-def died(plan: dict[str, Any], status: int, words: Path) -> None:
-    """The engine is dead: put its run directory in order and say so.
+def rescue_of(plan: dict[str, Any]) -> Callable[[], str] | None:
+    """What cancels everything at a live venue and says what came of it; made ahead, imports and all.
 
-    The paper venue lived in the engine, so its orders went with it.
+    None for the paper venue, which lives in the engine: its orders go with it.
     """
+    if plan.get("live") is None or plan["live"]["dry_run"]:
+        return None
+    from mmlab.lab.rescue import Rescue
+
+    return Rescue.of(plan)
+
+
+def died(plan: dict[str, Any], status: int, words: Path, rescued: str | None) -> None:
+    """The engine is dead: put its run directory in order and say so."""
     from mmlab.lab.addresses import withdraw
     from mmlab.telemetry.files import json_line
     from mmlab.telemetry.info import utc_now
@@ -62,6 +77,8 @@ def died(plan: dict[str, Any], status: int, words: Path) -> None:
     how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
     last = words.read_bytes()[-LAST_WORDS:].decode(errors="replace")
     line = {"time": utc_now(), "level": "error", "event": "engine_died", "how": how, "stderr": last}
+    if rescued is not None:
+        line["rescue"] = rescued
     with (run_dir / "log.jsonl").open("ab") as log:
         log.write(json_line(line))
 

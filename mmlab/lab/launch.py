@@ -65,6 +65,7 @@ class Launched:
             file, run_dir=str(self.run_dir), duration_s=duration_s, remove_feed=ours,
             stderr=str(runtime_folder() / f"{run_id(self.run_dir)}.stderr"),
         )  # fmt: skip
+        self._warmup_s = 0.0 if plan.live is None else plan.config.strategy.warmup_max_s
         self._guardian = subprocess.Popen(
             [sys.executable, "-m", "mmlab.lab.guardian"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, start_new_session=True,
@@ -97,7 +98,7 @@ class Launched:
             if self._failed is not None:
                 raise self._failed
             if self._client is None:
-                self._client = self._await(patience_s)
+                self._client = self._await(patience_s + self._warmup_s)
             return self._client
 
     def ended(self) -> bool:
@@ -131,8 +132,10 @@ class Launched:
         return Client.of(self.run_dir)
 
 
-def _feed_file(feed: Feed) -> tuple[Path, bool]:
+def _feed_file(feed: Feed | None) -> tuple[Path | None, bool]:
     """A file that holds the feed, and whether it was made for this."""
+    if feed is None:
+        return None, False
     if feed.path is not None and feed.path.is_file():
         return feed.path, False
     descriptor, name = tempfile.mkstemp(".parquet", "feed-", runtime_folder())

@@ -1,4 +1,4 @@
-"""What ``mmlab paper`` needs: a session from a command line's words, and what to say of one that was interrupted."""
+"""What ``mmlab paper`` and ``mmlab live`` need: a session from a command line's words, and what to say at its end."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pandas as pd
 from mmlab.config import Config
 from mmlab.errors import ConfigError
 from mmlab.lab.backtesting import load_run
+from mmlab.lab.live import ready_line
 from mmlab.lab.numbers import number
 from mmlab.lab.run import Run
+from mmlab.lab.safety import require_loopback
 from mmlab.lab.session import Session
 from mmlab.lab.trade import Progress
 from mmlab.venues.paper import FaultPlan
@@ -46,6 +48,37 @@ def paper_session(
     return Session(
         config, feed=feed, speed=speed_of(speed), faults=fault_plan(faults, seed), seed=seed, **options
     )  # fmt: skip
+
+
+def live_session(
+    config: Config, *, paper_url: str | None, paper_keys: str | None, remote: bool, dry_run: bool, warmup: str | None,
+    **options: Any,
+) -> Session:  # fmt: skip
+    """A session on Lighter, or against a paper server at `paper_url` with the keys that it told.
+
+    Raises
+    ------
+    SafetyError
+        Not armed; a paper server that is not on this machine.
+    ConfigError, FeedError
+        What is wrong, in one line.
+    """
+    paper = None
+    if paper_url is not None:
+        require_loopback(paper_url, allow_remote=remote)
+        if paper_keys is None:
+            raise ConfigError("--paper needs --paper-keys FILE: the line that the server printed when it was ready")
+        paper = {**ready_line(paper_keys), "url": paper_url.rstrip("/"), "ws": stream_of(paper_url)}
+    elif paper_keys is not None or remote:
+        raise ConfigError("--paper-keys and --allow-remote-paper go with --paper URL")
+    return Session(
+        config, venue="lighter", feed=warmup, paper=paper, dry_run=dry_run, allow_remote_paper=remote, **options
+    )
+
+
+def stream_of(url: str) -> str:
+    """The WebSocket of a paper server."""
+    return "ws" + url.removeprefix("http").rstrip("/") + "/stream"
 
 
 def speed_of(text: str) -> float:

@@ -15,6 +15,7 @@ from mmlab.config import Config
 from mmlab.errors import ConfigError
 from mmlab.feeds.feed import Feed
 from mmlab.feeds.store import load_feed
+from mmlab.lab.access import Live
 from mmlab.lab.backtesting import Queue, Setting
 from mmlab.lab.quoters import Quoter
 from mmlab.simulator import Latency
@@ -23,9 +24,9 @@ from mmlab.venues.paper import FaultPlan
 
 @dataclass(frozen=True)
 class Plan:
-    """Arguments of `mmlab.Session`, checked."""
+    """Arguments of `mmlab.Session`, checked. With `live`, the feed is no more than a warm-up, and may be missing."""
 
-    feed: Feed
+    feed: Feed | None
     config: Config
     speed: float
     name: str
@@ -34,12 +35,15 @@ class Plan:
     seed: int
     strategy: Quoter | None
     queue: Queue
+    live: Live | None = None
 
     def __post_init__(self) -> None:
         if not self.speed > 0:
             raise ConfigError(f"speed = {self.speed!r}: must be > 0; math.inf is as fast as possible")
         if self.loop and self.speed == math.inf:
             raise ConfigError("loop = True needs a finite speed: as fast as possible it would never end")
+        if self.live is not None and (self.speed != 1 or self.loop or self.faults != FaultPlan()):
+            raise ConfigError("speed, loop and faults are the paper venue's: a live market has its own")
 
     @property
     def setting(self) -> Setting:
@@ -47,8 +51,8 @@ class Plan:
         latency = Latency(entry_ms=self.faults.entry_ms, response_ms=self.faults.response_ms)
         return Setting(latency=latency, queue=self.queue, seed=self.seed, strategy=self.strategy)
 
-    def to_json(self, feed_file: Path, **more: Any) -> str:
-        """As text; the feed goes by file.
+    def to_json(self, feed_file: Path | None, **more: Any) -> str:
+        """As text; the feed goes by file. It may hold a paper server's keys: for a pipe, not for a file.
 
         Raises
         ------
@@ -56,10 +60,11 @@ class Plan:
             The quoting function cannot be imported by another process.
         """
         return json.dumps({
-            "feed": str(feed_file), "config": self.config.to_toml(), "speed": self.speed, "name": self.name,
+            "feed": None if feed_file is None else str(feed_file), "config": self.config.to_toml(),
+            "speed": self.speed, "name": self.name,
             "loop": self.loop, "faults": self.faults.model_dump(mode="json", exclude_defaults=True),
             "seed": self.seed, "strategy": None if self.strategy is None else place_of(self.strategy),
-            "queue": self.queue, "path": sys.path, **more,
+            "queue": self.queue, "live": None if self.live is None else self.live.to_json(), "path": sys.path, **more,
         })  # fmt: skip
 
     @classmethod
@@ -67,9 +72,11 @@ class Plan:
         """Back from `to_json`."""
         strategy = values["strategy"]
         return cls(
-            load_feed(values["feed"]), Config(**tomllib.loads(values["config"])), values["speed"], values["name"],
-            values["loop"], FaultPlan(**values["faults"]), values["seed"],
+            None if values["feed"] is None else load_feed(values["feed"]),
+            Config(**tomllib.loads(values["config"])), values["speed"], values["name"], values["loop"],
+            FaultPlan(**values["faults"]), values["seed"],
             None if strategy is None else quoter_at(strategy), values["queue"],
+            None if values["live"] is None else Live(**values["live"]),
         )  # fmt: skip
 
 

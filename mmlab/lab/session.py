@@ -25,6 +25,7 @@ from mmlab.lab.client import Client
 from mmlab.lab.demo import sample_feed
 from mmlab.lab.heartbeat import Heartbeat
 from mmlab.lab.launch import Launched
+from mmlab.lab.live import live_of
 from mmlab.lab.local import Local
 from mmlab.lab.order_table import order_table
 from mmlab.lab.plan import Plan
@@ -49,10 +50,11 @@ class Session:
     ----------
     config : Config, optional
         Default ``Config()``, which works on any feed.
-    venue : {"paper"}
-        Where to trade: a simulated exchange on a recorded or synthetic market.
+    venue : {"paper", "lighter"}
+        Where to trade: a simulated exchange on a recorded or synthetic market, or Lighter (``docs/lighter.md``).
     feed : Feed or path, optional
-        The market; "synthetic" or none: the synthetic sample.
+        The market; "synthetic" or none: the synthetic sample. On Lighter: a recording to warm up on, instead of
+        listening to the market for ``strategy.warmup_s`` first.
     speed : float
         1: as it was recorded; 10: ten times as fast; ``math.inf``: as fast as this machine can, always the same way.
     name : str
@@ -69,6 +71,13 @@ class Session:
         A quoting function of your own (`mmlab.quoter`); for `start` from an importable module.
     queue : {"risk_averse", "power", "log", "l3"}
         Queue position model.
+    paper : dict or path, optional
+        On Lighter: the ready line of a paper server (``mmlab paper-server``), or a file that holds it. Nothing real is
+        traded then, and no key of yours is looked for. None: the venue itself, if the config is armed.
+    dry_run : bool
+        On Lighter: sign and log every order, send none.
+    allow_remote_paper : bool
+        The paper server may be on another machine.
 
     Attributes
     ----------
@@ -95,6 +104,8 @@ class Session:
     ------
     ConfigError, FeedError
         What is wrong with config, faults or feed.
+    SafetyError
+        On Lighter: the config is not armed.
     """
 
     def __init__(
@@ -111,11 +122,20 @@ class Session:
         seed: int = 0,
         strategy: Quoter | None = None,
         queue: Queue = "risk_averse",
+        paper: dict[str, Any] | str | Path | None = None,
+        dry_run: bool = False,
+        allow_remote_paper: bool = False,
     ) -> None:
-        if venue != "paper":
-            raise ConfigError(f"venue = {venue!r}: must be 'paper'")
+        if venue not in ("paper", "lighter"):
+            raise ConfigError(f"venue = {venue!r}: must be 'paper' or 'lighter'")
+        config, live = config or Config(), None
+        if venue == "lighter":
+            live = live_of(config, paper=paper, dry_run=dry_run, remote=allow_remote_paper)
+        elif paper is not None or dry_run:
+            raise ConfigError('paper and dry_run are of Session(venue="lighter")')
+        market = None if live is not None and feed is None else _feed_of(feed)
         self._trade: Trade | None = Trade(
-            Plan(_feed_of(feed), config or Config(), speed, name, loop, faults or FaultPlan(), seed, strategy, queue)
+            Plan(market, config, speed, name, loop, faults or FaultPlan(), seed, strategy, queue, live)
         )
         self.name, self.run_dir = name, None if out is None else Path(out)
         self._launched: Launched | None = None
@@ -230,7 +250,7 @@ class Session:
         return self._trade is not None and self._trade.plan.speed == math.inf
 
     async def _run_here(self, trade: Trade, duration_s: float | None, progress: Progress | None) -> Path:
-        info = trade.run_info()
+        info = await trade.open()
         path = self.run_dir = self.run_dir or Path("runs") / folder_name(info)
         await trade.run(path, info, duration_s, progress)
         return path
@@ -458,6 +478,8 @@ class Session:
         state = "not started" if engine is None else engine.participation.trading.name.lower()
         if self._launched is not None:
             state = "ended" if self._launched.ended() else f"engine in process {self._launched.pid}"
+        if plan.live is not None or plan.feed is None:
+            return f"Session({self.name!r}, lighter, {plan.config.venue.market!r}, {state})"
         return f"Session({self.name!r}, paper, {plan.feed.instrument.symbol!r}, speed {plan.speed:g}, {state})"
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""One session in this process: engine, paper venue and run directory, on the running event loop."""
+"""One session in this process: engine, venue and run directory, on the running event loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,16 @@ from mmlab.engine.setup import Setup
 from mmlab.engine.stopwatch import STAGES
 from mmlab.errors import ConfigError, SessionError
 from mmlab.events import NS_PER_S
-from mmlab.lab.backtesting import setting_dict
+from mmlab.lab.live import LiveMarket
+from mmlab.lab.market import Market, PaperMarket
 from mmlab.lab.metrics import process_facts, serving
 from mmlab.lab.plan import Plan
 from mmlab.lab.shadows import ShadowProcess
-from mmlab.lab.warm_up import calibrate, warm_up
-from mmlab.resolve import WarmUp
 from mmlab.telemetry.files import iso
 from mmlab.telemetry.info import RunInfo, clean, utc_now
 from mmlab.telemetry.live import LiveRun
 from mmlab.telemetry.prometheus import exposition
 from mmlab.telemetry.tables import record_to_dict
-from mmlab.venues.paper import PaperVenue
 
 Progress = Callable[[float | None], object]
 STEP_S = 5.0
@@ -53,6 +50,7 @@ class Trade:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.market = market_of(plan)
         self.engine: Engine | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.owner: OwnerWatch | None = None
@@ -62,11 +60,6 @@ class Trade:
         self.files: LiveRun | None = None
         self._duration_s: float | None = None
         self._shadows: ShadowProcess | None = None
-
-    @cached_property
-    def fit(self) -> WarmUp:
-        """What the feed's warm-up measured."""
-        return warm_up(calibrate(self.plan.feed, self.plan.config, self.plan.feed.instrument))
 
     async def run(
         self, path: Path, info: RunInfo, duration_s: float | None, progress: Progress | None = None,
@@ -79,33 +72,31 @@ class Trade:
         path : Path
             Run directory to make.
         info : RunInfo
-            From `run_info`.
+            From `open`.
         duration_s : float, optional
         progress : callable, optional
             Takes the share that is done.
         begun : callable, optional
             Called once, when the engine stands and before it trades.
         """
-        plan, self.run_dir, self._duration_s = self.plan, path, duration_s
-        patient = plan.speed == math.inf
-        files = self.files = LiveRun(path, plan.config, info, plan.feed.instrument.to_dict(), patient=patient)
-        setup = Setup(
-            plan.config, plan.feed.instrument, self.fit, files.put, files.log,
-            lambda *change: self._changed(files, *change), plan.seed,
-            None if plan.strategy is None else QuoterAddress(plan.strategy.function),
-            {} if plan.strategy is None else plan.strategy.numbers,
-        )  # fmt: skip
+        plan, market, self.run_dir, self._duration_s = self.plan, self.market, path, duration_s
+        instrument = market.instrument
+        files = self.files = LiveRun(path, plan.config, info, instrument.to_dict(), patient=plan.speed == math.inf)
         try:
             load_kernels()  # which may compile, so before the session's time begins
-            params = setup.params()
-            info.params = record_to_dict(params[0])
-            venue = PaperVenue(
-                plan.feed, params, faults=plan.faults, speed=1.0 if patient else plan.speed, loop=plan.loop,
-                queue=plan.queue,
+            fit = await market.warm_up(files.log)
+            setup = Setup(
+                plan.config, instrument, fit, files.put, files.log, lambda *change: self._changed(files, *change),
+                plan.seed, None if plan.strategy is None else QuoterAddress(plan.strategy.function),
+                {} if plan.strategy is None else plan.strategy.numbers,
             )  # fmt: skip
+            params = setup.params()
+            info.warmup, info.params = asdict(fit), record_to_dict(params[0])
+            venue = market.venue(params)
             self.loop, self.engine = asyncio.get_running_loop(), Engine(venue, setup)
             if progress is not None:
                 self.engine.supervisor.start("progress", lambda: self._tell(progress), restart=False)
+            market.beside(self.engine)
             if begun is not None:
                 begun(self.engine)
             async with serving(self, path):
@@ -121,36 +112,22 @@ class Trade:
                 self._shadows.stop()
             files.close(replace(info, finished=utc_now(), counters=self._counters()))
 
-    def run_info(self) -> RunInfo:
-        """What ``run.json`` says at the start."""
-        plan, faults = self.plan, self.plan.faults
-        latency = {"source": "fault plan", "faults": faults.model_dump(exclude_defaults=True)}
-        for way in ("entry", "response"):
-            constant, spread = getattr(faults, f"{way}_ms"), getattr(faults, f"{way}_spread_ms")
-            for percentile, share in ((50, 0.5), (99, 0.01)):
-                latency[f"{way}_p{percentile}_ms"] = constant - spread * math.log(share)
-        return RunInfo(
-            name=plan.name, mode="paper", venue="paper", seed=plan.seed, queue=plan.queue, latency=latency,
-            warmup=asdict(self.fit), setting=setting_dict(plan.setting),
-            market={"source": plan.feed.source, "synthetic": plan.feed.synthetic},
-        )  # fmt: skip
+    async def open(self) -> RunInfo:
+        """Connect to the market; what ``run.json`` says at the start.
+
+        Raises
+        ------
+        MMLabError
+            Why there is no market to trade.
+        """
+        await self.market.open()
+        return self.market.info()
 
     async def _tell(self, progress: Progress) -> None:
         engine = self._running()
         while True:
-            progress(self._done(engine))
+            progress(self.market.done(engine, self._duration_s))
             await engine.clock.sleep_until(engine.now() + round(STEP_S * NS_PER_S))
-
-    def _done(self, engine: Engine) -> float | None:
-        """Share of the session that is over; None if it has no set end."""
-        times, duration_s = self.plan.feed.events["local_ns"], self._duration_s
-        begin, end = int(times[0]), int(times[-1])
-        if duration_s is not None:
-            until = begin + round(duration_s * NS_PER_S)
-            end = until if self.plan.loop else min(end, until)
-        elif self.plan.loop:
-            return None
-        return min(1.0, (engine.now() - begin) / max(1, end - begin))
 
     def _changed(
         self, files: LiveRun, ts_ns: int, source: str, old: dict[str, Any], new: dict[str, Any], version: int
@@ -179,8 +156,9 @@ class Trade:
         """What the session does now (`mmlab.engine.overview`), and what it is."""
         engine, files = self._running(), self.files
         return {
-            "run_dir": str(self.run_dir), "pid": os.getpid(), "name": self.plan.name, "mode": "paper",
-            "speed": self.plan.speed, "started_s": self.started_s, "done": self._done(engine), **overview(engine),
+            "run_dir": str(self.run_dir), "pid": os.getpid(), "name": self.plan.name, "mode": self.market.mode,
+            "speed": self.plan.speed, "started_s": self.started_s,
+            "done": self.market.done(engine, self._duration_s), **overview(engine),
             "owner": self._owner(), "files": None if files is None else clean(files.health()),
         }  # fmt: skip
 
@@ -278,3 +256,12 @@ class Trade:
         if self.engine is None:
             raise SessionError("the session has not begun: run it first, in a notebook as a task beside other cells")
         return self.engine
+
+
+def market_of(plan: Plan) -> Market:
+    """Where a plan trades."""
+    if plan.live is not None:
+        return LiveMarket(plan, plan.live)
+    if plan.feed is None:
+        raise ConfigError("feed is missing: the paper venue needs a market to replay")
+    return PaperMarket(plan, plan.feed)

@@ -278,4 +278,6 @@ def replace(side: int, level: Level, order: Order, rules: Rules) -> Action:
     if rules.slots and level.lots <= spare:
         distance = abs(level.price_ticks - order.price_ticks)
         return Place(side, level.rung, level.price_ticks, level.lots, level.flags, order.client_id, distance)
+    if rules.slots and rules.modify and order.flags == level.flags:  # no room for both: better than no quote meanwhile
+        return Change(order, level.rung, level.price_ticks, level.lots)
     return Cancel(order)

@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from mmlab.config import Config
+from mmlab.config import Config, reloads
 from mmlab.lab.numbers import number
 
 SECTIONS = {
@@ -23,13 +23,6 @@ SECTIONS = {
     "risk": "Limits",
 }
 """What may be tuned, in the order of the form."""
-FIXED = frozenset(
-    {
-        "strategy.warmup_s", "strategy.warmup_min_trades", "strategy.warmup_max_s", "risk.inventory",
-        "risk.portfolio_total", "risk.portfolio_start", "risk.target_pct",
-    }
-)  # fmt: skip
-"""What means nothing to a session that runs already."""
 WIDEST = 1e4
 """A slider ends at the field's own bounds where they are no further apart, else at a few times the default."""
 
@@ -45,7 +38,7 @@ def groups() -> list[dict[str, Any]]:
             "name": name,
             "title": title,
             "help": (_model(name).__doc__ or "").strip().splitlines()[0],
-            "fields": [field for field in _fields(_model(name), name) if field["name"] not in FIXED],
+            "fields": [field for field in _fields(_model(name), name) if reloads(field["name"])],
         }
         for name, title in SECTIONS.items()
     ]

@@ -109,6 +109,8 @@ class Code(IntEnum):
     """The venue's codes of refusals, and 200."""
 
     OK = 200
+    INVALID_PARAMETER = 20001  # to verify: seen in threads only
+    INVALID_AUTH = 20013  # to verify: as above
     ACCOUNT_NOT_FOUND = 21100
     NO_NONCE = 21101
     INVALID_ACCOUNT_INDEX = 21102
@@ -208,6 +210,11 @@ IDLE_S = 120
 """A client must send some frame this often."""
 BOOK_BATCH_NS = 50 * NS_PER_MS
 
+SIZE_OF_FRACTION = 10_000
+"""Margin fractions of a market count so many to the whole."""
+DEFAULT_MARGIN_FRACTION, MIN_MARGIN_FRACTION, MAINTENANCE_FRACTION, CLOSEOUT_FRACTION = 500, 200, 120, 80
+"""Of the ETH market."""
+
 # --- Limits ----------------------------------------------------------------------------------------------------------
 
 MAX_BATCH = 15
@@ -215,6 +222,9 @@ MAX_BATCH = 15
 MAX_IN_FLIGHT = 50
 MAX_MESSAGES_PER_MIN = 200
 MAX_SUBSCRIPTIONS = 500
+MAX_CONNECTIONS = MAX_CONNECTIONS_PER_MIN = 255
+PING_S = 60
+"""To verify: how often the venue sends a ping of its own, to be answered before the next."""
 MAX_ORDERS, MAX_ORDERS_PER_MARKET = 1500, 1000
 WEIGHTS = {
     "sendTx": 6, "sendTxBatch": 6, "nextNonce": 6, "publicPools": 50, "accountInactiveOrders": 100, "apikeys": 150,
@@ -222,6 +232,15 @@ WEIGHTS = {
 }  # fmt: skip
 OTHER_WEIGHT = 300
 """Weight of a REST call that `WEIGHTS` does not name."""
+STANDARD_PER_MIN = 60
+"""Requests of the standard tier, of all kinds together."""
+TX_PER_MIN = {"standard": STANDARD_PER_MIN, "premium": 4000, "plus": 8000, "builder": 8000}
+"""Transactions by tier. To verify: the words of ``user_tier``, and the builder's figure."""
+PREMIUM_TX_PER_MIN = (
+    (0, 4000), (1000, 5000), (3000, 6000), (10_000, 7000), (30_000, 8000), (100_000, 12_000), (300_000, 24_000),
+    (500_000, 40_000),
+)  # fmt: skip
+"""Premium: (LIT staked, transactions a minute)."""
 QUOTA_START, QUOTA_CAP, QUOTA_FREE_NS = 1000, 5_000_000, 15 * NS_PER_S
 QUOTA_QUOTE_PER_UNIT = 3
 """To verify: one unit of volume quota for so many USD traded (older documentation: 7, 10)."""
@@ -232,5 +251,7 @@ QUOTA_TYPES = frozenset({14, 16, 17, 28})
 
 MODIFY_KEEPS_QUEUE = True
 """To verify: a smaller size at the same price keeps its place in the queue."""
-NONCE_TEXT = "invalid nonce"
-"""The official client looks for these words in a refusal."""
+NONCE_TEXT, QUOTA_TEXT = "invalid nonce", "volume quota"
+"""Words of refusals: the official client looks for the first; the second, of unknown code, is to verify."""
+AGGREGATE = "false"
+"""To verify: ``trades`` then lists every trade by itself, with the ids that the WebSocket tells."""

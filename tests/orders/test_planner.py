@@ -66,8 +66,11 @@ CASES = {
     "and by pairs": (
         [98, 97, 96, 95], [order(99), order(98), order(97), order(96)], PAIRS, [("P", 95, 5)],
     ),
-    "without room for both, or slots: cancel first": (
-        [98], [order(99)], {**PAIRS, "spare_lots": (4, 4)}, [("C", 99)],
+    "without room for both: by modify all the same": (
+        [98], [order(99)], {**PAIRS, "spare_lots": (4, 4)}, [("M", 99, 98, 5)],
+    ),
+    "without room for both, or modify: cancel first": (
+        [98], [order(99)], {**NO_MODIFY, "spare_lots": (4, 4)}, [("C", 99)],
     ),
     "slots off": ([98], [order(99)], {**PAIRS, "slots": False}, [("C", 99)]),
     "a move within tolerance is no move": ([98, 90], [order(99), order(91)], {"tolerance_ticks": 2}, []),

@@ -43,7 +43,7 @@ class Point:
     def key(self) -> str:
         """Hash of all that determines its run, but the feed."""
         about = {
-            "config": self.config.model_dump(mode="json", exclude={"telemetry", "owner"}),
+            "config": self.config.model_dump(mode="json", exclude={"telemetry", "owner", "venue"}),
             "setting": setting_dict(self.setting),
             "instrument": self.instrument.to_dict(),
             "quoter": None if self.setting.strategy is None else _code(self.setting.strategy),

@@ -1,0 +1,49 @@
+"""What only a live venue can show: its clock against ours, and how near liquidation is. Pure; facts are arguments."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mmlab.config import Kill
+from mmlab.events import NEVER_NS, NS_PER_MS, Switch
+
+Verdict = tuple[Switch, float, str]
+"""A switch whose cause is there, its value, and the detail."""
+
+
+@dataclass
+class LiveWatch:
+    """Looks once a second.
+
+    A message is late by its way and by the difference of the clocks; the least delay of a second is the difference,
+    unless all of them were held up, which is as bad.
+    """
+
+    least_ns: int = NEVER_NS
+    liquidation_ticks: int = 0
+    """Price at which the venue would liquidate us; 0: none."""
+
+    def heard(self, exch_ns: int, local_ns: int) -> None:
+        """A market message of `exch_ns` came at `local_ns`."""
+        self.least_ns = min(self.least_ns, local_ns - exch_ns)
+
+    def look(self, kill: Kill, mid_ticks: float, position_lots: int) -> tuple[list[Verdict], list[Switch]]:
+        """Switches that have cause to trip, and those that have none; what cannot be known is in neither."""
+        bad: list[Verdict] = []
+        good: list[Switch] = []
+        if self.least_ns != NEVER_NS:
+            skew_ms, self.least_ns = self.least_ns / NS_PER_MS, NEVER_NS
+            if kill.clock.enabled and abs(skew_ms) > kill.clock.max_skew_ms:
+                bad.append((Switch.CLOCK, skew_ms, f"our clock is {skew_ms:+.0f} ms from the venue's"))
+            else:
+                good.append(Switch.CLOCK)
+        if not position_lots or not self.liquidation_ticks:
+            good.append(Switch.MARGIN)
+        elif math.isfinite(mid_ticks) and mid_ticks > 0:
+            away_bps = 1e4 * abs(mid_ticks - self.liquidation_ticks) / mid_ticks
+            if kill.margin.enabled and away_bps < kill.margin.min_distance_bps:
+                bad.append((Switch.MARGIN, away_bps, f"liquidation is {away_bps:.0f} bps away"))
+            else:
+                good.append(Switch.MARGIN)
+        return bad, good
