@@ -24,6 +24,8 @@ KILL_SWITCHES = tuple(switch for switch in Switch if switch not in GATES)
 RETRIED = (ErrorClass.RETRYABLE_NOW, ErrorClass.RETRYABLE_BACKOFF)
 FIXES = ("missed_fill", "inferred_fill", "gone", "lost", "stray", "risen", "mismatch")
 """What a full view of the account put right."""
+COUNTED = ("reconnects", "gaps")
+"""What a live venue counts that becomes a metric."""
 COUNTED_ELSEWHERE = ("refused_", "kept_", "trip_")
 TERMINAL = ("filled", "canceled", "rejected", "expired")
 SHARE_S = 60.0
@@ -89,8 +91,8 @@ def engine_facts(engine: Engine) -> dict[str, Any]:
 
 def _numbers(part: object) -> dict[str, Any]:
     """What a part counts of itself, where it has ``numbers()``: the bank of presigned payloads, a live venue."""
-    numbers = getattr(part, "numbers", None)
-    return numbers() if callable(numbers) else {}
+    numbers, counters = getattr(part, "numbers", None), getattr(part, "counters", {})
+    return numbers() if callable(numbers) else {name: counters[name] for name in COUNTED if name in counters}
 
 
 def metric_values(engine: Engine) -> dict[str, float]:

@@ -60,6 +60,7 @@ EVENTS = {
         "elapsed_s of_s trades of_trades",
     ),
     "engine_started": _event("info", "The engine's tasks run", "venue"),
+    "warming_up": _event("info", "The market is measured before the first quote", "elapsed_s of_s trades of_trades"),
     "engine_ended": _event("info", "The engine has stopped", "how position_lots"),
     "task_died": _event("error", "A task of the engine failed; it is started again, or the session goes safe",
                         "task error", "task"),
@@ -89,6 +90,8 @@ EVENTS = {
     "anomaly": _event("warning", "Something happened to an order that should not", "kind client_id detail", "kind"),
     "bad_input": _event("warning", "The venue handed in something absurd; it was left out", "kind detail", "kind"),
     "query_failed": _event("info warning", "A question to the venue had no answer", "what error", "what"),
+    "forecast_failed": _event("error", "The forecast of what to presign failed; orders are signed when they are due",
+                              "error"),
     "no_payload": _event("error", "A signed payload was to be sent that is not there", "tx_id round"),
     "order_manager_failed": _event("error", "The order manager raised an error; the session goes safe", "on error"),
     # who watches

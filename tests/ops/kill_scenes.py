@@ -75,6 +75,16 @@ async def failing_task(engine: Engine) -> None:
     engine.steering.trip(Switch.TASK, "planted")
 
 
+def told(switch: Switch) -> Callable[[Engine], Awaitable[object]]:
+    """Trips what only a live venue's watch would."""
+
+    async def script(engine: Engine) -> None:
+        await at(engine, LATER_S)
+        engine.steering.trip(switch, "planted")
+
+    return script
+
+
 async def many_orders(engine: Engine) -> None:
     """Fewer orders may rest than are quoted, which the config does not let anybody ask for; only a quoter could."""
     risk = engine.decider.params["risk"]
@@ -176,4 +186,7 @@ SCENES = {
     "status": Scene({"execution__waits__reconcile_s": 1.0}, make=Closing),
     "queue": Scene(SHORT, make=Flooding),
     "task": Scene(script=failing_task, returns="operator"),
+    "clock": Scene(script=told(Switch.CLOCK), returns="operator"),
+    "dead_man": Scene(script=told(Switch.DEAD_MAN), returns="operator"),
+    "margin": Scene(script=told(Switch.MARGIN), returns="operator"),
 }  # fmt: skip
