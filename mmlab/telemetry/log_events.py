@@ -55,17 +55,12 @@ EVENTS = {
     "disk_recovered": _event("info", "The files are up to date again", "behind_s"),
     "engine_died": _event("error", "The engine's process died; written by its supervisor", "how stderr"),
     # the engine's life
-    "warming_up": _event(
-        "info", "It listens to a live market, so long and so many trades of what it needs",
-        "elapsed_s of_s trades of_trades",
-    ),
     "engine_started": _event("info", "The engine's tasks run", "venue"),
     "warming_up": _event("info", "The market is measured before the first quote", "elapsed_s of_s trades of_trades"),
     "engine_ended": _event("info", "The engine has stopped", "how position_lots"),
     "task_died": _event("error", "A task of the engine failed; it is started again, or the session goes safe",
                         "task error", "task"),
     "not_proven_empty": _event("error", "The session ended before the book was proven empty of our orders", "working"),
-    "forecast_failed": _event("error", "Nothing more is signed ahead: what may come next could not be told", "error"),
     "metrics_served": _event("info", "Prometheus can scrape this session", "url"),
     "metrics_not_served": _event("warning", "The metrics listener could not be opened; trading goes on", "error"),
     # taking part
