@@ -30,7 +30,7 @@ lab: .venv/warm ## Open the notebooks in JupyterLab
 # --- Check -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: .venv/dev browser ## Linters, types, import contracts, then the tests
+test: .venv/dev browser prometheus ## Linters, types, import contracts, then the tests
 	@$(MAKE) --no-print-directory .venv/warm & warming=$$!; \
 	$(MAKE) --no-print-directory .venv-bench/installed lint types && wait $$warming
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -64,6 +64,12 @@ notebooks: .venv/dev .venv/warm ## Run every notebook through papermill, into ar
 	    $(BIN)/papermill --cwd notebooks $$notebook artefacts/$$(basename $$notebook); \
 	done
 
+.PHONY: docs
+docs: .venv/installed .venv-docs/installed ## Build the docs as a site, into build/site
+	@$(BIN)/python docs/generate.py
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	@echo "build/site/index.html; with search: python3 -m http.server --bind 127.0.0.1 --directory build/site"
+
 .PHONY: bench
 bench: .venv/warm .venv-bench/installed ## Parity and speed against hftbacktest
 	@$(BIN)/python benchmarks/hftbacktest_parity.py
@@ -83,6 +89,14 @@ evidence-03: .venv/dev .venv/warm ## Every claim of issue 3: PASS or FAIL, with 
 .PHONY: evidence-04
 evidence-04: .venv/dev .venv/warm browser ## Every claim of issue 4: PASS or FAIL, with figures
 	@$(BIN)/python benchmarks/evidence_04.py
+
+.PHONY: evidence-06
+evidence-06: .venv/dev .venv/warm prometheus ## Every claim of issue 6: PASS or FAIL, with figures
+	@$(BIN)/python benchmarks/evidence_06.py
+
+.PHONY: ops
+ops: .venv/dev ## Make Prometheus' rules, Grafana's dashboards and the rest of ops/
+	@$(BIN)/python -m mmlab.telemetry.ops ops
 
 .PHONY: clean
 clean: ## Remove caches and built files (keeps .venv and runs/)
@@ -124,6 +138,13 @@ $(BIN)/python:
 	    "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['bench'])")
 	@touch $@
 
+.venv-docs/installed: pyproject.toml | .venv/installed
+	@echo "Installing MkDocs in .venv-docs (once)"
+	@$(BIN)/python -m venv --clear .venv-docs
+	@.venv-docs/bin/python -m pip --disable-pip-version-check --quiet install $$($(BIN)/python -c \
+	    "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'])")
+	@touch $@
+
 .PHONY: browser
 browser:
 	@if command -v chromium >/dev/null; then \
@@ -133,4 +154,20 @@ browser:
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	else \
 	    echo "The browser tests need the program 'chromium' on PATH (Debian: apt-get install chromium)" >&2; exit 1; \
+	fi
+
+# Debian's package would start a service of its own, which the policy file forbids while it is installed.
+.PHONY: prometheus
+prometheus:
+	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then \
+	    exit 0; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing prometheus for the tests of metrics and alerts (once)"; \
+	    policy=/usr/sbin/policy-rc.d; made=; \
+	    if [ ! -e $$policy ]; then printf '#!/bin/sh\nexit 101\n' >$$policy; chmod +x $$policy; made=yes; fi; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null \
+	        || { [ -z "$$made" ] || rm -f $$policy; exit 1; }; \
+	    [ -z "$$made" ] || rm -f $$policy; \
+	else \
+	    echo "The tests need the programs 'prometheus' and 'promtool' on PATH (Debian: apt-get install prometheus)" >&2; exit 1; \
 	fi

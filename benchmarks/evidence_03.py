@@ -91,7 +91,7 @@ def sessions() -> Iterator[Line]:
                     f"{verdict.rows['decisions']} decisions, {sum(verdict.different.values())} differ;"
                     f" {counts['messages']} messages, {len(run.fills)} fills, {left} orders left,"
                     f" position left {counts['position_left_lots']} lots, kernel"
-                    f" {int(session._engine.decider.state[0]['account']['position_lots'])}"  # noqa: SLF001
+                    f" {int(session._engine.decider.state[0]['account']['position_lots'])}"
                 )
                 yield f"paper session on {name}{', with faults' if faults else ''}", ok, figures
 

@@ -11,6 +11,7 @@ signer that does nothing: called on the event loop, as every signer is that says
     order    a decision -> the order manager's commands
     sign     rows in hand -> payload back from the signer
     total    rows in hand -> payload handed to the sender
+    cancel   a cancel is decided -> its payload handed to the sender
 
 ``lag`` is how far the engine is behind the market at the end, ``queue_end`` what waits in its mailbox then. CPU time is
 of the whole process: engine, signer and paper venue; ``venue_share`` is the paper venue's market feed alone, at the

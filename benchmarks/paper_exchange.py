@@ -10,6 +10,7 @@ import json
 import time
 import urllib.parse
 import urllib.request
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ class PaperExchange:
         return self._token
 
     async def _sign(self) -> str:
-        import lighter
+        with warnings.catch_warnings(action="ignore"):  # its own imports are deprecated ones
+            import lighter
 
         index = max(self.keys)
         client = lighter.SignerClient(

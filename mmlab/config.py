@@ -411,20 +411,45 @@ class Waits(Section):
     reconcile_s: float = _number(30.0, 0.1, 3600, "s", "a full view at least this often")
 
 
+class Presign(Section):
+    """Payloads signed ahead, so that an order need not wait for its signature."""
+
+    enabled: Literal["auto", "on", "off"] = Field(
+        "auto", description="auto: where signing has a thread of its own (off for a quick signer, and in virtual time)"
+    )
+    ticks: int = _number(6, 0, 100, "ticks", "targets may move so far either way and still find their payload")
+    cancels: int = _number(2, 1, 20, "", "cancels in a row that each key kept for them has ready")
+    max_age_s: float = _number(300.0, 1, 3600, "s", "an older payload is not used; the venue's own limit holds besides")
+
+
 class Execution(Section):
     """How targets become orders."""
 
     ack_mode: Literal["strict", "optimistic"] = Field(
         "strict", description="strict: an order may be changed once it is seen live; optimistic: once it is sent"
     )
-    slots: bool = Field(True, description="two places a rung: the new order goes live before the old one is cancelled")
+    slots: Literal["single", "ab"] = Field(
+        "single",
+        description="single: an order is moved where it rests, as `replace` says; ab: a move goes to the rung's free "
+        "place, and the old order is cancelled once the new one is live",
+    )
     instance: int = _number(0, 0, 15, "", "number of this mmlab among those that share an account; part of order ids")
     size_tolerance: float = _number(0.0, 0, 1, "", "an order is not refilled while less than this share is missing")
     retry: Retry = Retry()
     waits: Waits = Waits()
     refresh_tolerance_ticks: int = _number(1, 0, 1000, "ticks", "a move of fewer ticks is not worth the queue position")
-    replace: Literal["modify", "cancel_place"] = Field("modify", description="how an order is moved")
+    replace: Literal["modify", "cancel_place"] = Field("modify", description="how an order is moved (slots: single)")
     post_only: bool = Field(True, description="quotes are post-only")
+    presign: Presign = Presign()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_slots(cls, data: Any) -> Any:
+        """Runs recorded before slots had names: true moved by `replace`, with the second place in use."""
+        if isinstance(data, dict) and isinstance(data.get("slots"), bool):
+            pairs = data["slots"] and data.get("replace", "modify") == "cancel_place"
+            return {**data, "slots": "ab" if pairs else "single"}
+        return data
 
 
 class Owner(Section):
@@ -475,6 +500,17 @@ class Telemetry(Section):
 
     decisions: bool = Field(True, description="record every decision that differs from the one before")
     metrics: bool = Field(True, description="record metrics once a second")
+    metrics_port: int | None = _number(
+        None, 0, 65535, "", "port on loopback where Prometheus scrapes the session; 0: any free one; none: no listener"
+    )
+    targets_dir: str | None = Field(
+        None, description="folder of the files by which Prometheus finds sessions; none: the user's runtime folder"
+    )
+    console: Literal["off", "error", "warning", "info"] = Field(
+        "off", description="lines of the log from this level on are shown on stderr too"
+    )
+    log_part_mb: float = _number(64.0, 0.001, 1e6, "MB", "log.jsonl goes on in a new file when it is longer")
+    log_parts: int = _number(16, 1, 9999, "files", "parts of the log that are kept beside the newest")
 
 
 class Config(Section):

@@ -79,6 +79,8 @@ class VenueRules(msgspec.Struct, frozen=True):
     errors: dict[int, ErrorClass] = {}
     """Venue code -> class."""
     unknown_error: ErrorClass = ErrorClass.FATAL_ORDER
+    payload_life_ns: int = 599 * NS_PER_S
+    """How long after signing the venue takes a payload."""
 
     def classify(self, code: int) -> ErrorClass:
         """Class of a venue code."""

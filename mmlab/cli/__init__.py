@@ -12,13 +12,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mmlab.cli import dashboard, engines, feeds, live, machine, paper_server, runs, study
+from mmlab.cli import dashboard, engines, feeds, lighter, live, machine, paper_server, runs, study
 from mmlab.cli.command import DONE, INTERRUPTED, REFUSED, WRONG, Parser
 from mmlab.errors import MMLabError, SafetyError
 
 COMMANDS = (
     *runs.COMMANDS, *live.COMMANDS, *engines.COMMANDS, *dashboard.COMMANDS, *study.COMMANDS, *feeds.COMMANDS,
-    *paper_server.COMMANDS, *machine.COMMANDS,
+    *lighter.COMMANDS, *paper_server.COMMANDS, *machine.COMMANDS,
 )  # fmt: skip
 
 

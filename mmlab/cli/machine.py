@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import argparse
 
-from mmlab.cli.command import DONE, WRONG, Command, Parser
+from mmlab.cli.command import DONE, WRONG, Command, Parser, config_of
 
 
-def no_arguments(one: Parser) -> None:
-    """None."""
+def doctor_arguments(one: Parser) -> None:
+    """Arguments of `doctor`."""
+    one.add_argument("venue", nargs="?", choices=("lighter",), help="look at this venue instead of the machine")
+    one.add_argument("--config", metavar="X.toml", help="whose [venue] section counts")
+    one.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="change a parameter; may be repeated"
+    )
+    one.add_argument("--paper-keys", metavar="FILE", help="look at a paper server: a file with its ready line")
 
 
-def doctor(_: argparse.Namespace) -> int:
+def doctor(options: argparse.Namespace) -> int:
     """Print what the doctor finds."""
     from mmlab.lab.doctor import doctor
 
-    checks = doctor()
+    if options.venue is None:
+        checks = doctor()
+    else:
+        from mmlab.lab.lighter_doctor import lighter_doctor
+
+        checks = lighter_doctor(config_of(options), options.paper_keys)
     width = max(len(check.name) for check in checks)
     for check in checks:
         print(f"{check.state:<5} {check.name:<{width}}  {check.found}")
@@ -25,5 +36,11 @@ def doctor(_: argparse.Namespace) -> int:
 
 
 COMMANDS = (
-    Command("doctor", "Say whether this machine is ready; if not, what to do.", "mmlab doctor", no_arguments, doctor),
+    Command(
+        "doctor",
+        "Say whether this machine is ready, or keys, account and limits at a venue; if not, what to do.",
+        "mmlab doctor lighter --config live.toml",
+        doctor_arguments,
+        doctor,
+    ),
 )

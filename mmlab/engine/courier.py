@@ -69,6 +69,7 @@ class Courier:
         self._inbound, self._now, self._report, self._barred, self._log = inbound, now, report, barred, log
         self._payloads: dict[int, tuple[int, Payload]] = {}
         self._asked_ns: dict[int, tuple[int, bool]] = {}
+        self._cancels_ns: dict[int, int] = {}
 
     @property
     def busy(self) -> bool:
@@ -81,6 +82,8 @@ class Courier:
         """Have a transaction signed."""
         now_ns = perf_counter_ns()
         self._asked_ns[sign.tx_id] = (self.stamp_ns or now_ns, self.stamp_ns != 0)
+        if sign.kind == TxKind.CANCEL:
+            self._cancels_ns[sign.tx_id] = now_ns
         self.signer.ask(sign)
 
     def _signed(self, sign: Sign, result: Payload | str) -> None:
@@ -94,11 +97,13 @@ class Courier:
             self._report(e.Signed(self._now(), sign.tx_id, sign.round))
         else:
             self._asked_ns.pop(sign.tx_id, None)
+            self._cancels_ns.pop(sign.tx_id, None)
             self._report(e.SignFailed(self._now(), sign.tx_id, sign.round, result))
 
     def _forget(self, tx_id: int) -> None:
         self._payloads.pop(tx_id, None)
         self._asked_ns.pop(tx_id, None)
+        self._cancels_ns.pop(tx_id, None)
 
     def send(self, send: Send) -> None:
         """Hand a signed payload to the sender."""
@@ -128,8 +133,11 @@ class Courier:
         if risky and (why := self._barred()):
             self._replied(tx_id, NotSent(why))
             return
+        now_ns = perf_counter_ns()
         if by_market:
-            self.stopwatch.add("total", perf_counter_ns() - asked_ns)
+            self.stopwatch.add("total", now_ns - asked_ns)
+        if decided_ns := self._cancels_ns.pop(tx_id, 0):
+            self.stopwatch.add("cancel", now_ns - decided_ns)
         try:
             reply = self.venue.send(payload)
         except Exception as error:  # noqa: BLE001  it may have left: only reconciliation can tell

@@ -67,6 +67,8 @@ class Decider:
         self.params[:] = params
         self.book, self.levels = new_book(mid_ticks)
         self.decides, self.last_ns = 0, 0
+        self.heard_gates: Callable[[Array], object] = _unheard
+        """Takes each batch of `GATE` rows too, good only during the call."""
         self._record, self._user = record, quoter or no_quoter()
         self._quoter: Any = self._user.function if INTERPRETED else self._user.address
         self._kernels = load_kernels()
@@ -174,7 +176,9 @@ class Decider:
 
     def _drain_gates(self) -> None:
         log = self.state[0]["gates"]
-        self._record("gates", log["rows"][: int(log["n"])])
+        rows = log["rows"][: int(log["n"])]
+        self._record("gates", rows)
+        self.heard_gates(rows)
         log["n"] = 0
 
     def metrics(self, t_ns: int) -> Array:
@@ -264,3 +268,7 @@ def load_kernels() -> SimpleNamespace:
             function.compile(signature)
         setattr(loaded, name, function)
     return loaded
+
+
+def _unheard(rows: Array) -> None:
+    """Nobody asks for gates beside the record."""

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from mmlab.engine.decider import Record
+from mmlab.engine.tally import Tally
 from mmlab.events import ASK, BID, FILL, NO_PRICE, ORDER, FillKind, Liquidity
 from mmlab.instrument import Instrument
 from mmlab.kernels.policy import one_row
 from mmlab.orders.commands import Anomaly, AnyCommand, Filled, Halted, Moved, Query, Send, Sign, Trip
-from mmlab.orders.events import AnyEvent
+from mmlab.orders.events import AnyEvent, Refused
 from mmlab.orders.exposure import Exposure
 from mmlab.orders.ids import EXIT_RUNG, unpack
 from mmlab.orders.manager import OrderManager
@@ -51,6 +52,7 @@ class Desk:
     def __init__(self, manager: OrderManager, instrument: Instrument, outlets: Outlets) -> None:
         self.manager, self.outlets = manager, outlets
         self.counts: Counter[str] = Counter()
+        self.tally = Tally(instrument)
         self.moved = False
         self.exit_live = 0
         self._instrument = instrument
@@ -66,6 +68,8 @@ class Desk:
 
     def handle(self, event: AnyEvent) -> None:
         """Tell the order manager, and carry out what it says."""
+        if type(event) is Refused:
+            self.tally.refuse(event.code)
         commands: list[AnyCommand] = self.manager.handle(event)
         for command in commands:
             self._carry[type(command)](command)
@@ -120,6 +124,7 @@ class Desk:
             self._mid_before(exch_ns), filled.position_lots - filled.side * filled.size_lots, filled.position_lots,
             0 if order is None else order.order_index, filled.client_id, self._hit_id(filled.side, exch_ns),
         )  # fmt: skip
+        self.tally.fill(row)
         self.outlets.record("fills", row)
         self.outlets.filled(row)
 

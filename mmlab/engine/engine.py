@@ -32,10 +32,13 @@ from mmlab.engine.decider import Decider
 from mmlab.engine.desk import Desk, Outlets
 from mmlab.engine.emergency import Emergency
 from mmlab.engine.flatten import PAUSE_NS, flatten_slice
+from mmlab.engine.histogram import StageHistograms
 from mmlab.engine.inbound import Inbound
 from mmlab.engine.live_watch import LiveWatch
 from mmlab.engine.mailbox import Mailbox, Stage
 from mmlab.engine.participation import Trading
+from mmlab.engine.presign import Presigner
+from mmlab.engine.rolling import Rolling
 from mmlab.engine.setup import Setup
 from mmlab.engine.steering import Steering
 from mmlab.engine.supervisor import Alarm, Supervisor, text_of
@@ -87,11 +90,13 @@ class Engine:
         self.decider = Decider(params, setup.mid_ticks, setup.record, setup.quoter)
         self.steering = Steering(setup, self.decider, self.now, self._report, self._do)
         self.participation = self.steering.state
+        self.decider.heard_gates = self.steering.kernel_acted
         self.inbound = Inbound(self._bad_input)
         self.deciding, self.ordering = Stage(self.news, self._decide_on), Stage(self.reports, self._order)
         self.courier = Courier(
             venue, self.inbound, self.now, self._report, self.steering.barred, self.log, self.ordering.now
         )
+        self.presigner = Presigner(self.courier.signer, setup.config.execution.presign, venue.rules, self.now, self.log)
         self.manager = OrderManager(self._settings(params), self._last_ns)
         outlets = Outlets(
             self.courier.sign, self.courier.send, self._ask, self.steering.tripped, self.steering.halted, self._filled,
@@ -102,6 +107,8 @@ class Engine:
         self.emergency = Emergency(venue, self.manager.state.ids.owns, self.supervisor.aside, self.log)
         self.uptime, self.stopwatch = Uptime(), self.courier.stopwatch
         self.live = LiveWatch() if venue.rules.wall_clock else None
+        self.rolling, self.histograms = Rolling(), StageHistograms(self.stopwatch)
+        self.second: Array | None = None  # the newest metrics row
         self._decide_alarm = Alarm(self.clock, self._woken)
         self._order_alarm = Alarm(self.clock, self.reports.poke)
         self._over = asyncio.Event()
@@ -205,6 +212,11 @@ class Engine:
         while not done() and self.now() < until_ns and not self.supervisor.is_over("order"):
             await self.clock.sleep_until(self.now() + LOOK_NS)
         return done()
+
+    @property
+    def emptied(self) -> bool:
+        """Whether the session has ended with a book that is proven to hold none of ours."""
+        return bool(self.ended) and self._is_empty()
 
     def _is_empty(self) -> bool:
         """Whether the book is proven to hold none of ours, by the order manager or by the emergency's last view."""
@@ -370,6 +382,7 @@ class Engine:
 
     def _settle(self) -> None:
         """What may wait until orders are on their way."""
+        self.presigner.look(self.manager.state)
         self.desk.write()
         self._tell_uptime()
         deadline_ns = self.manager.next_deadline()
@@ -487,6 +500,7 @@ class Engine:
         self._do(partial(self.decider.change, self.now(), params, self.version))
         self.participation.rules = setup.participation()
         self._report(e.Configure(self.now(), self._settings(params)))
+        self.presigner.configure(setup.config.execution.presign)
         setup.change(self.now(), source, {name: was[name] for name in new}, new, self.version)
         return self.version
 
@@ -509,6 +523,7 @@ class Engine:
         while True:
             await self.clock.sleep_until((self.now() // NS_PER_S + 1) * NS_PER_S)
             self._do(self._write_metrics)
+            self.presigner.look(self.manager.state)  # payloads age, whatever the market does
             self.steering.alarm(self.manager.position_lots)
             if self.live is not None:
                 self._look_at_venue(self.live)
@@ -528,4 +543,7 @@ class Engine:
         row = self.decider.metrics(now_ns)
         row["messages"] = self.courier.messages
         row["quoting_bid"], row["quoting_ask"], row["at_touch_bid"], row["at_touch_ask"] = self.uptime.shares(now_ns)
+        self.second = row
+        self.rolling.second(row, self.desk.tally.size)
+        self.histograms.update()
         self.setup.record("metrics", row)

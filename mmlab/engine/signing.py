@@ -1,8 +1,11 @@
-"""Signing apart from sending: one thread of its own, requests in, payloads out, in order.
+"""Signing apart from sending: one thread of its own, requests in, payloads out, in order; and payloads signed ahead.
 
 Signing holds no lock of the event loop and may take milliseconds. A signer that says it is `quick` is done before a
 thread would have woken, so it is called at once. In virtual time (`mmlab.venues.virtual`) nothing may wait for a
 thread, so there too the worker signs at once.
+
+What was signed ahead (`mmlab.engine.bank`) is delivered at once. The thread signs ahead only while nothing was asked,
+one payload at a time, so a request waits for one signature at most. New wishes replace the old ones.
 """
 
 from __future__ import annotations
@@ -10,9 +13,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
-from queue import SimpleQueue
+from collections.abc import Callable, Mapping
+from queue import Empty, SimpleQueue
+from time import thread_time_ns
 
+from mmlab.engine.bank import Bank
 from mmlab.exchange import Payload, Transaction
 from mmlab.orders.commands import Sign
 from mmlab.venues.protocol import Signer
@@ -20,6 +25,10 @@ from mmlab.venues.virtual import VirtualLoop
 
 Deliver = Callable[[Sign, Payload | str], None]
 """``deliver(request, payload)``, or with the reason why there is none."""
+Clock = Callable[[], int]
+HOPELESS = 1000
+"""Wishes remembered that the signer could not fulfil."""
+_WAKE, _END = object(), object()
 
 
 def transaction_of(sign: Sign) -> Transaction:
@@ -41,15 +50,29 @@ class SignerWorker:
         Takes each result.
     delivered : callable, optional
         Called after results of the thread were delivered, so that they can be acted on in the same turn of the loop.
+
+    Attributes
+    ----------
+    bank : Bank or None
+        Payloads signed ahead; None while that is off.
+    cpu_ns : int
+        CPU time of the thread.
     """
 
     def __init__(self, signer: Signer, deliver: Deliver, delivered: Callable[[], object] = lambda: None) -> None:
         self._signer, self._deliver, self._delivered = signer, deliver, delivered
         self._loop = asyncio.get_running_loop()
-        self._requests: SimpleQueue[Sign | None] = SimpleQueue()
+        self._requests: SimpleQueue[Sign | object] = SimpleQueue()
         self._results: deque[tuple[Sign, Payload | str]] = deque()
+        self._ahead: deque[Transaction] = deque()
+        self._made: deque[tuple[Transaction, Payload | str, int]] = deque()
+        self._making: Transaction | None = None
+        self._last: tuple[Transaction, Payload | str] | None = None
+        self._hopeless: set[Transaction] = set()
+        self._clock: Clock = lambda: 0
         self._thread: threading.Thread | None = None
-        self.asked = self.signed = 0
+        self.bank: Bank | None = None
+        self.asked = self.signed = self.failed_ahead = self.cpu_ns = 0
         if not (signer.quick or isinstance(self._loop, VirtualLoop)):
             self._thread = threading.Thread(target=self._work, name="mmlab-signer", daemon=True)
             self._thread.start()
@@ -59,34 +82,119 @@ class SignerWorker:
         """Requests without a result."""
         return self.asked - self.signed
 
+    @property
+    def apart(self) -> bool:
+        """Whether signing has a thread of its own."""
+        return self._thread is not None
+
     def ask(self, sign: Sign) -> None:
-        """Have a transaction signed."""
+        """Have a transaction signed, or take the payload that was signed ahead."""
         self.asked += 1
+        if self.bank is not None:
+            self._stock(self.bank)
+            payload = self.bank.take(transaction_of(sign), self._clock())
+            if payload is not None:
+                self._finish(sign, payload)
+                return
         if self._thread is None:
-            self._finish(sign, self._sign(sign))
+            self._finish(sign, self._sign(transaction_of(sign)))
         else:
             self._requests.put(sign)
 
     def close(self) -> None:
         """End the thread; what still waits is not signed."""
+        self._ahead = deque()
         if self._thread is not None:
-            self._requests.put(None)
+            self._requests.put(_END)
 
-    def _sign(self, sign: Sign) -> Payload | str:
+    # --- Ahead -------------------------------------------------------------------------------------------------------
+
+    def open_bank(self, life_ns: int, clock: Clock) -> None:
+        """Begin to sign ahead; `clock` tells the time that payloads age by, ns. With a bank: another life."""
+        self._clock = clock
+        if self.bank is None:
+            self.bank = Bank(life_ns)
+        self.bank.life_ns = life_ns
+
+    def close_bank(self) -> None:
+        """Sign ahead no longer; what was made is let go."""
+        self.bank, self._ahead = None, deque()
+
+    def prepare(self, wanted: list[Transaction], nonces: Mapping[int, int]) -> None:
+        """Set what is to be signed ahead, most important first; `nonces`: the next one of each key in use."""
+        if self.bank is None:
+            return
+        self._stock(self.bank)
+        making = self._making
+        lacking = self.bank.want(wanted, nonces, self._clock())
+        work = deque(tx for tx in lacking if tx != making and tx not in self._hopeless)
+        if self._thread is None:
+            for tx in work:
+                self._made.append((tx, self._sign(tx), self._clock()))
+            self._stock(self.bank)
+        else:
+            self._ahead = work
+            if work:
+                self._requests.put(_WAKE)
+
+    def _stock(self, bank: Bank) -> None:
+        """Take in what has been signed ahead."""
+        while self._made:
+            tx, payload, signed_ns = self._made.popleft()
+            if isinstance(payload, Payload):
+                bank.put(payload, signed_ns)
+                continue
+            self.failed_ahead += 1
+            if len(self._hopeless) >= HOPELESS:
+                self._hopeless.clear()
+            self._hopeless.add(tx)  # only when it is asked for in earnest it is tried again, and heard of
+
+    # --- The signer's work -------------------------------------------------------------------------------------------
+
+    def _sign(self, transaction: Transaction) -> Payload | str:
         try:
-            return self._signer.sign(transaction_of(sign))
+            return self._signer.sign(transaction)
         except Exception as error:  # noqa: BLE001  whatever a foreign signer raises, the order manager must hear of it
             return f"{type(error).__name__}: {error}"
 
     def _work(self) -> None:
-        while (sign := self._requests.get()) is not None:
-            self._results.append((sign, self._sign(sign)))
-            if len(self._results) > 1:
-                continue  # the loop has been woken, and has not begun to look yet
+        """The thread: what was asked, before what may be asked."""
+        while True:
             try:
-                self._loop.call_soon_threadsafe(self._collect)
-            except RuntimeError:  # the loop is closed: nobody waits any more
+                sign = self._requests.get(block=not self._ahead)
+            except Empty:
+                self._sign_ahead()
+                continue
+            if sign is _END:
                 return
+            if isinstance(sign, Sign) and not self._answer(sign):
+                return
+
+    def _answer(self, sign: Sign) -> bool:
+        """Sign what was asked; False if nobody listens any more."""
+        transaction, last = transaction_of(sign), self._last
+        known = last is not None and last[0] == transaction  # asked for while it was being signed ahead
+        self._results.append((sign, last[1] if known and last is not None else self._sign(transaction)))
+        self.cpu_ns = thread_time_ns()
+        if len(self._results) > 1:
+            return True  # the loop has been woken, and has not begun to look yet
+        try:
+            self._loop.call_soon_threadsafe(self._collect)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            return False
+        return True
+
+    def _sign_ahead(self) -> None:
+        """Sign one of the wishes."""
+        signed_ns = self._clock()  # before it is signed: it is never thought younger than it is
+        try:
+            transaction = self._making = self._ahead.popleft()
+        except IndexError:  # the loop has changed its mind
+            return
+        self._last = transaction, self._sign(transaction)
+        self._made.append((*self._last, signed_ns))
+        self._making = None
+        self.cpu_ns = thread_time_ns()
 
     def _collect(self) -> None:
         """Take what the thread has done."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from mmlab.engine.decider import Decider
 from mmlab.engine.participation import Order, Participation, Trading, Trigger
 from mmlab.engine.setup import Setup
-from mmlab.events import GATE, NS_PER_S, Switch
+from mmlab.events import GATE, NS_PER_S, GateAction, Switch
 from mmlab.kernels.policy import one_row
 from mmlab.orders import events as e
 from mmlab.orders.commands import Halted, Trip
@@ -20,6 +21,8 @@ from mmlab.orders.commands import Halted, Trip
 SWITCH_OF = {"rejects": Switch.REJECTS, "retries": Switch.REJECTS, "session": Switch.SESSION,
              "mismatch": Switch.MISMATCH, "collar": Switch.COLLAR}  # fmt: skip
 ALARM_NS = 60 * NS_PER_S
+LOGGED = (GateAction.TRIP, GateAction.LATCH, GateAction.REARM, GateAction.OBSERVE)
+"""Actions of the kernel that are logged; the others, which gates take all the time, stand in the gates table only."""
 
 
 class Steering:
@@ -46,6 +49,8 @@ class Steering:
         self.state = Participation(setup.participation())
         self._setup, self._decider, self._now, self._report, self._do = setup, decider, now, report, do
         self._alarm_ns = 0
+        self.acted: Counter[tuple[str, str]] = Counter()
+        """What kill switches and gates did so far, by name and action."""
 
     def barred(self) -> str:
         """Why nothing that may open risk is to leave; "" if it may."""
@@ -126,7 +131,20 @@ class Steering:
         for trigger in triggers:
             self._setup.log.warning("switch", ts_ns=trigger.local_ns, switch=trigger.switch.name.lower(),
                                     action=trigger.action.name.lower(), detail=trigger.detail)  # fmt: skip
+            self.acted[trigger.switch.name.lower(), trigger.action.name.lower()] += 1
             self._setup.record("gates", gate_row(trigger))
+
+    def kernel_acted(self, rows: np.ndarray[Any, Any]) -> None:
+        """Gates and kill switches of the kernel acted: counted, and its kill switches logged."""
+        for local_ns, switch, action, side, value, threshold, n, effect, _ in rows.tolist():
+            if switch == Switch.MANUAL:
+                continue  # told by the engine's own
+            name, done = Switch(switch).name.lower(), GateAction(action)
+            self.acted[name, done.name.lower()] += 1
+            if done in LOGGED:
+                self._setup.log.warning("switch", ts_ns=local_ns, switch=name, action=done.name.lower(),
+                                        side={1: "bid", -1: "ask"}.get(side, "both"), value=value,
+                                        threshold=threshold, n=n, effect_s=effect)  # fmt: skip
 
 
 def gate_row(trigger: Trigger) -> np.ndarray[Any, Any]:

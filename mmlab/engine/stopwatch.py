@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 SAMPLES = 1 << 16
-STAGES = ("decide", "order", "sign", "send", "total", "lag")
-"""Market rows in hand -> decision; decision -> commands; commands -> payload; payload -> sender; rows -> sender. And
-how late the event loop comes to what is due."""
+STAGES = ("decide", "order", "sign", "send", "total", "cancel", "lag")
+"""Market rows in hand -> decision; decision -> commands; commands -> payload; payload -> sender; rows -> sender;
+cancel decided -> its payload to the sender. And how late the event loop comes to what is due."""
 
 
 class Stopwatch:

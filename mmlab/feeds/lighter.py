@@ -2,7 +2,8 @@
 
 A line is ``<local ns> <frame>``, ``{"local_ns": ..., "frame": <frame>}``, or the bare frame (then the venue's time is
 the only clock). Frames other than order book, trades and market stats are passed over. When an update's ``begin_nonce``
-is not the nonce before it, messages were lost: a GAP, and the book waits for the next full one.
+is not the nonce before it, messages were lost: a GAP, and the book waits for the next full one. So does a recorder's
+mark that frames are missing (`mmlab record lighter` makes them).
 """
 
 from __future__ import annotations
@@ -18,7 +19,17 @@ from mmlab.events import NS_PER_MS, Kind
 from mmlab.feeds.lines import Progress, lines
 from mmlab.feeds.normalise import Raw
 from mmlab.feeds.rows import UNKNOWN_NS, MessageTable, PrintTable, Sources
-from mmlab.wire.lighter import OFF_BOOK_TRADES, BookFrame, MarketStats, StatsFrame, Trade, TradeFrame, decode, market_of
+from mmlab.wire.lighter import (
+    OFF_BOOK_TRADES,
+    BookFrame,
+    Frame,
+    MarketStats,
+    StatsFrame,
+    Trade,
+    TradeFrame,
+    decode,
+    market_of,
+)
 
 
 class Envelope(msgspec.Struct):
@@ -85,13 +96,22 @@ class Recording:
             self.market = market
         return market == self.market
 
-    def _frame(self, frame: BookFrame | TradeFrame | StatsFrame, local_ns: int, place: int) -> None:
+    def _frame(self, frame: Frame, local_ns: int, place: int) -> None:
         if isinstance(frame, BookFrame):
             self._book(frame, local_ns, place)
         elif isinstance(frame, TradeFrame):
             self._trades(frame, local_ns, place)
-        else:
+        elif isinstance(frame, StatsFrame):
             self._market_stats(frame, local_ns, place)
+        else:
+            self._gap(local_ns, place)
+
+    def _gap(self, local_ns: int, place: int) -> None:
+        """A recorder's mark."""
+        self.counts["gap_marks"] += 1
+        if self._nonce is not None:
+            self.book.add(Kind.GAP, exch_ns=UNKNOWN_NS, local_ns=local_ns, update_id=0, place=place)
+            self._nonce = None
 
     def _book(self, frame: BookFrame, local_ns: int, place: int) -> None:
         book, exch_ns = frame.order_book, frame.exch_ns or UNKNOWN_NS
@@ -156,12 +176,12 @@ def _percent(text: str) -> str:
     return f"{text}e-2"
 
 
-def _venue_ns(frame: BookFrame | TradeFrame | StatsFrame) -> int:
+def _venue_ns(frame: Frame) -> int:
     if isinstance(frame, BookFrame):
         return frame.exch_ns
     if isinstance(frame, TradeFrame):
         return max((t.exch_ns for t in (*(frame.trades or ()), *(frame.liquidation_trades or ()))), default=0)
-    return frame.timestamp * NS_PER_MS
+    return frame.timestamp * NS_PER_MS if isinstance(frame, StatsFrame) else 0
 
 
 def read(paths: list[Path], progress: Progress | None = None, market: int | None = None) -> Raw:

@@ -76,7 +76,7 @@ def died(plan: dict[str, Any], status: int, words: Path, rescued: str | None) ->
     read_run(run_dir)  # puts the directory in order
     how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
     last = words.read_bytes()[-LAST_WORDS:].decode(errors="replace")
-    line = {"time": utc_now(), "level": "error", "event": "engine died", "how": how, "stderr": last}
+    line = {"time": utc_now(), "level": "error", "event": "engine_died", "how": how, "stderr": last}
     if rescued is not None:
         line["rescue"] = rescued
     with (run_dir / "log.jsonl").open("ab") as log:

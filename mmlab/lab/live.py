@@ -1,11 +1,10 @@
-"""A live venue for a session: where it is, with which keys, and what has to run beside the engine."""
+"""A live venue for a session: whether it may trade there, and what has to run beside the engine."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from mmlab.engine.setup import Log
 from mmlab.errors import ConfigError, VenueError
 from mmlab.events import NS_PER_S, Switch
 from mmlab.instrument import Instrument
+from mmlab.lab.access import PAPER, Live
 from mmlab.lab.backtesting import setting_dict
 from mmlab.lab.market import fit_of, live_clock, live_warm_up
 from mmlab.lab.safety import require_armed, require_loopback
@@ -26,63 +26,7 @@ from mmlab.venues.protocol import Venue
 
 if TYPE_CHECKING:
     from mmlab.lab.plan import Plan
-    from mmlab.venues.lighter import Credentials, Endpoint, LighterVenue
-
-PAPER = "paper server"
-
-
-@dataclass(frozen=True)
-class Live:
-    """Which exchange: the venue's own host, or a paper server with the keys it gave.
-
-    Attributes
-    ----------
-    paper : dict or None
-        The paper server's ready line; None: the venue itself, with keys from the environment or the OS keyring.
-    dry_run : bool
-        Everything is signed and logged, nothing is sent.
-    """
-
-    paper: dict[str, Any] | None = field(default=None, repr=False)
-    dry_run: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """For the engine's process; it holds the paper server's keys, so it only ever goes through a pipe."""
-        return {"paper": self.paper, "dry_run": self.dry_run}
-
-    def endpoint(self, config: Config) -> Endpoint:
-        """Where to connect."""
-        from mmlab.venues.lighter import PROFILES, Endpoint
-
-        if self.paper is None:
-            return PROFILES[config.venue.profile]
-        return Endpoint(PAPER, self.paper["url"], self.paper["ws"], self.paper["chain_id"])
-
-    def account_index(self, config: Config) -> int:
-        """The account that trades; of a paper server by default its first."""
-        index = config.venue.account_index
-        if index is None and self.paper is not None:
-            index = int(self.paper["accounts"][0]["index"])
-        if index is None:
-            raise ConfigError("venue.account_index: which account is to trade?")
-        return index
-
-    def credentials(self, config: Config, keys: tuple[int, ...] | None = None) -> Credentials:
-        """Keys: of the paper server those it told, else from the environment or the keyring.
-
-        Raises
-        ------
-        ConfigError, SigningError
-            There is none under an index, or the account is not the paper server's.
-        """
-        from mmlab.venues.lighter import Credentials
-
-        venue, index = config.venue, self.account_index(config)
-        wanted = keys or (*venue.quote_keys, *venue.cancel_keys)
-        cancels = tuple(key for key in venue.cancel_keys if key in wanted)
-        if self.paper is None:
-            return Credentials.from_environment(index, wanted, cancels)
-        return Credentials.from_paper(self.paper, index, wanted, cancels)
+    from mmlab.venues.lighter import LighterVenue
 
 
 def live_of(config: Config, *, paper: str | Path | Mapping[str, Any] | None, dry_run: bool, remote: bool) -> Live:
@@ -139,7 +83,7 @@ class LiveMarket:
     def __init__(self, plan: Plan, live: Live) -> None:
         self._plan, self._live = plan, live
         self._venue: LighterVenue | None = None
-        self._warmup: WarmUp | None = None
+        self._log = LaterLog()
 
     @property
     def mode(self) -> str:
@@ -157,21 +101,20 @@ class LiveMarket:
         """As the venue describes it."""
         return self._opened.instrument
 
-    async def open(self, log: Log | None = None) -> None:
+    async def open(self) -> None:
         """Connect, and learn what the market and the account are."""
         from mmlab.venues.lighter import LighterVenue
 
         config, live = self._plan.config, self._live
         self._venue = await LighterVenue.open(
-            live.endpoint(config), live.credentials(config), config.venue.market, clock=live_clock(), log=log,
-            dry_run=live.dry_run, submit=config.venue.submit,
+            live.endpoint(config), live.credentials(config), market_name(config.venue.market), clock=live_clock(),
+            log=self._log, dry_run=live.dry_run, submit=config.venue.submit,
         )  # fmt: skip
 
     async def warm_up(self, log: Log) -> WarmUp:
         """By the plan's feed if there is one, else by listening."""
-        feed, config = self._plan.feed, self._plan.config
-        self._warmup = fit_of(feed, config) if feed is not None else await live_warm_up(self._opened, config, log)
-        return self._warmup
+        feed, config, self._log.to = self._plan.feed, self._plan.config, log
+        return fit_of(feed, config) if feed is not None else await live_warm_up(self._opened, config, log)
 
     def venue(self, _: np.ndarray[Any, Any]) -> Venue:
         """The venue as it was opened."""
@@ -195,17 +138,21 @@ class LiveMarket:
             return None
         return min(1.0, (engine.now() - engine.began_ns) / max(1.0, duration_s * NS_PER_S))
 
+    async def close(self) -> None:
+        """Let go of the connection."""
+        if self._venue is not None:
+            await self._venue.close()
+
     def beside(self, engine: Engine) -> None:
-        """The dead-man's switch, with the supervisor's key."""
+        """The dead-man's switch, with the supervisor's key: the venue's scheduled cancel-all, kept ahead of now."""
         if self._live.dry_run:
             return
         from mmlab.venues.lighter import DeadMan
 
-        config, live = self._plan.config, self._live
-        venue = config.venue
-        credentials = live.credentials(config, (venue.supervisor_key,))
+        config = self._plan.config
+        venue, credentials = config.venue, self._live.supervisor_credentials(config)
         dead_man = DeadMan(
-            live.endpoint(config), credentials, venue.supervisor_key, ahead_s=venue.dead_man_s,
+            self._live.endpoint(config), credentials, venue.supervisor_key, ahead_s=venue.dead_man_s,
             renew_s=venue.dead_man_renew_s,
         )  # fmt: skip
 
@@ -215,4 +162,22 @@ class LiveMarket:
             else:
                 engine.steering.trip(Switch.DEAD_MAN, detail, cause=True)
 
-        engine.supervisor.start("dead_man", lambda: dead_man.run(told), restart=True)
+        # unless the book is proven empty the plan stands: should we fail to cancel what is left, the venue does it
+        engine.supervisor.start("dead_man", lambda: dead_man.run(told, lambda: engine.emptied), restart=True)
+
+
+class LaterLog:
+    """The session's log for an adapter that is there before it: what is said earlier is not kept."""
+
+    def __init__(self) -> None:
+        self.to: Log | None = None
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Something happened."""
+        if self.to is not None:
+            self.to.info(event, **fields)
+
+
+def market_name(text: str) -> str | int:
+    """A market's symbol, or its id."""
+    return int(text) if text.isdigit() else text

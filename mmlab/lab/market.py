@@ -45,7 +45,7 @@ class Market(Protocol):
     def instrument(self) -> Instrument:
         """What is traded; known once it is open."""
 
-    async def open(self, log: Log | None = None) -> None:
+    async def open(self) -> None:
         """Connect, as far as that is needed."""
 
     async def warm_up(self, log: Log, /) -> WarmUp:
@@ -62,6 +62,9 @@ class Market(Protocol):
 
     def beside(self, engine: Engine) -> None:
         """Start what has to run beside the engine."""
+
+    async def close(self) -> None:
+        """Let go of the connection, if the engine has not; orders are left as they are."""
 
 
 class PaperMarket:
@@ -85,7 +88,7 @@ class PaperMarket:
             self._fit = fit_of(self._feed, self._plan.config)
         return self._fit
 
-    async def open(self, log: Log | None = None) -> None:
+    async def open(self) -> None:
         """Nothing to connect to."""
 
     async def warm_up(self, _: Log) -> WarmUp:
@@ -125,6 +128,9 @@ class PaperMarket:
 
     def beside(self, engine: Engine) -> None:
         """Nothing."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
 
 
 def fit_of(feed: Feed, config: Config) -> WarmUp:

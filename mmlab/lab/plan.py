@@ -15,8 +15,8 @@ from mmlab.config import Config
 from mmlab.errors import ConfigError
 from mmlab.feeds.feed import Feed
 from mmlab.feeds.store import load_feed
+from mmlab.lab.access import Live
 from mmlab.lab.backtesting import Queue, Setting
-from mmlab.lab.live import Live
 from mmlab.lab.quoters import Quoter
 from mmlab.simulator import Latency
 from mmlab.venues.paper import FaultPlan

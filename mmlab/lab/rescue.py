@@ -7,6 +7,8 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import Any
 
+from mmlab.config import Config
+from mmlab.lab.access import Live
 from mmlab.venues.lighter.endpoint import Endpoint
 from mmlab.venues.lighter.keys import Credentials
 from mmlab.venues.lighter.rescue import cancel_everything
@@ -26,12 +28,9 @@ class Rescue:
     @classmethod
     def of(cls, plan: dict[str, Any]) -> Rescue:
         """From a plan as it crosses to the engine's process."""
-        from mmlab.config import Config
-        from mmlab.lab.live import Live
-
         config, live = Config(**tomllib.loads(plan["config"])), Live(**plan["live"])
         key = config.venue.supervisor_key
-        return cls(live.endpoint(config), live.credentials(config, (key,)), key)
+        return cls(live.endpoint(config), live.supervisor_credentials(config), key)
 
     def __call__(self) -> str:
         """Cancel all; what came of it, in words."""

@@ -16,6 +16,7 @@ import numpy as np
 from mmlab.engine.control import ConflictError
 from mmlab.engine.decider import QuoterAddress, load_kernels
 from mmlab.engine.engine import Engine
+from mmlab.engine.facts import engine_facts
 from mmlab.engine.overview import overview
 from mmlab.engine.owner import OwnerWatch
 from mmlab.engine.setup import Setup
@@ -24,10 +25,11 @@ from mmlab.errors import ConfigError, SessionError
 from mmlab.events import NS_PER_S
 from mmlab.lab.live import LiveMarket
 from mmlab.lab.market import Market, PaperMarket
+from mmlab.lab.metrics import process_facts, serving
 from mmlab.lab.plan import Plan
 from mmlab.lab.shadows import ShadowProcess
 from mmlab.telemetry.files import iso
-from mmlab.telemetry.info import RunInfo, utc_now
+from mmlab.telemetry.info import RunInfo, clean, utc_now
 from mmlab.telemetry.live import LiveRun
 from mmlab.telemetry.prometheus import exposition
 from mmlab.telemetry.tables import record_to_dict
@@ -55,6 +57,7 @@ class Trade:
         self.history: list[dict[str, Any]] = []
         self.started_s = time.time()
         self.run_dir: Path | None = None
+        self.files: LiveRun | None = None
         self._duration_s: float | None = None
         self._shadows: ShadowProcess | None = None
 
@@ -78,7 +81,7 @@ class Trade:
         """
         plan, market, self.run_dir, self._duration_s = self.plan, self.market, path, duration_s
         instrument = market.instrument
-        files = LiveRun(path, plan.config, info, instrument.to_dict(), patient=plan.speed == math.inf)
+        files = self.files = LiveRun(path, plan.config, info, instrument.to_dict(), patient=plan.speed == math.inf)
         try:
             load_kernels()  # which may compile, so before the session's time begins
             fit = await market.warm_up(files.log)
@@ -96,7 +99,8 @@ class Trade:
             market.beside(self.engine)
             if begun is not None:
                 begun(self.engine)
-            info.ended = await self.engine.run(duration_s)
+            async with serving(self, path):
+                info.ended = await self.engine.run(duration_s)
         except asyncio.CancelledError:
             info.ended = "interrupted" if self.engine is None else self.engine.ended
             raise
@@ -106,6 +110,7 @@ class Trade:
         finally:
             if self._shadows is not None:
                 self._shadows.stop()
+            await market.close()
             files.close(replace(info, finished=utc_now(), counters=self._counters()))
 
     async def open(self) -> RunInfo:
@@ -150,16 +155,18 @@ class Trade:
 
     def state(self) -> dict[str, Any]:
         """What the session does now (`mmlab.engine.overview`), and what it is."""
-        owner = self.owner
-        seen = None if owner is None else {
-            "last_seen_s": time.monotonic() - owner.seen_s, "on_owner_lost": owner.on_lost, "grace_s": owner.grace_s,
-        }  # fmt: skip
-        engine = self._running()
+        engine, files = self._running(), self.files
         return {
             "run_dir": str(self.run_dir), "pid": os.getpid(), "name": self.plan.name, "mode": self.market.mode,
             "speed": self.plan.speed, "started_s": self.started_s,
             "done": self.market.done(engine, self._duration_s), **overview(engine),
-            "owner": seen,
+            "owner": self._owner(), "files": None if files is None else clean(files.health()),
+        }  # fmt: skip
+
+    def _owner(self) -> dict[str, Any] | None:
+        owner = self.owner
+        return None if owner is None else {
+            "last_seen_s": time.monotonic() - owner.seen_s, "on_owner_lost": owner.on_lost, "grace_s": owner.grace_s,
         }  # fmt: skip
 
     def params(self) -> dict[str, Any]:
@@ -168,9 +175,20 @@ class Trade:
         config = engine.setup.config.model_dump(mode="json")
         return {"version": engine.version, "config": config, "history": self.history}
 
+    def facts(self) -> dict[str, Any]:
+        """Everything that becomes a metric (`mmlab.telemetry.metrics_registry`)."""
+        engine, files = self._running(), self.files
+        return {
+            "session": self.plan.name,
+            **engine_facts(engine),
+            "files": {} if files is None else files.health(),
+            "process": process_facts(),
+            "owner": self._owner(),
+        }
+
     def metrics_text(self) -> str:
-        """The state in Prometheus' text format."""
-        return exposition(self.state())
+        """The facts in Prometheus' text format."""
+        return exposition(self.facts())
 
     def latencies_us(self, stage: str, newest: int) -> list[float]:
         """The newest latencies of a stage, microseconds."""

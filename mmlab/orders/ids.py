@@ -94,6 +94,11 @@ class IdSource:
         self._used[slot] = version + 1
         return pack(self.instance, self.session, slot, version)
 
+    def peek(self, slot: int) -> int | None:
+        """The id that `next` would give for `slot` now; None if that depends on the time."""
+        version = self._used[slot]
+        return pack(self.instance, self.session, slot, version) if version < VERSIONS else None
+
     def owns(self, client_id: int) -> bool:
         """Whether this instance, in this life or an earlier one, made `client_id`."""
         parts = unpack(client_id)

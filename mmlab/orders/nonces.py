@@ -9,7 +9,8 @@ until nothing that we sent can arrive any more: so no nonce ever carries two pay
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 
 from mmlab.events import NEVER_NS
 from mmlab.orders.order import Tx
@@ -32,10 +33,14 @@ class Key:
         When to ask the venue for the next nonce.
     calm_ns : int
         From when on no payload of an earlier life can arrive: an answer to an earlier question could be overtaken.
+    used : int
+        Rises with every nonce that a key of the ring gives: the least was used longest ago.
     """
 
-    def __init__(self, index: int, calm_ns: int = 0) -> None:
+    def __init__(self, index: int, calm_ns: int = 0, turns: Iterator[int] | None = None) -> None:
         self.index = index
+        self.used = 0
+        self._turns = count(1) if turns is None else turns
         self.next: int | None = None
         self.unsent: list[Tx] = []
         self.sent: dict[int, Tx] = {}
@@ -56,6 +61,7 @@ class Key:
         assert self.next is not None  # noqa: S101  callers ask `ready` first
         tx.key, tx.nonce = self.index, self.next
         self.next += 1
+        self.used = next(self._turns)
         self.unsent.append(tx)
 
     def leave(self, tx: Tx) -> None:
@@ -123,14 +129,26 @@ class KeyRing:
     """All keys: some for quotes, some kept for cancels."""
 
     def __init__(self, quote_keys: Sequence[int], cancel_keys: Sequence[int], calm_ns: int = 0) -> None:
-        self.keys = {index: Key(index, calm_ns) for index in dict.fromkeys((*quote_keys, *cancel_keys))}
+        turns = count(1)
+        self.keys = {index: Key(index, calm_ns, turns) for index in dict.fromkeys((*quote_keys, *cancel_keys))}
         self.ring = tuple(self.keys.values())
         self._quotes = [self.keys[index] for index in dict.fromkeys(quote_keys)]
         self._cancels = [self.keys[index] for index in dict.fromkeys(cancel_keys)]
 
     def for_quote(self) -> Key | None:
-        """The least busy quote key that is ready."""
+        """The least busy quote key that is ready; of several the one that was used longest ago.
+
+        So what follows one another goes to different keys, and each has time to have its next payloads signed ahead.
+        """
         return _least_busy(self._quotes)
+
+    def quotes_in_turn(self) -> list[Key]:
+        """Keys that are ready for quotes, in the order in which the next transactions would take them."""
+        return sorted((key for key in self._quotes if key.ready), key=_turn)
+
+    def cancels_in_turn(self) -> list[Key]:
+        """The same for cancels."""
+        return sorted((key for key in self._cancels if key.ready), key=_turn) or self.quotes_in_turn()
 
     def for_cancel(self) -> Key | None:
         """A key kept for cancels; any other that is ready if those are not."""
@@ -145,11 +163,16 @@ class KeyRing:
         return n
 
 
+def _turn(key: Key) -> tuple[int, int]:
+    """What decides whose turn it is: load, then when it was used last."""
+    return len(key.unsent) + len(key.sent), key.used
+
+
 def _least_busy(keys: list[Key]) -> Key | None:
-    best, least = None, 0
+    best, least, used = None, 0, 0
     for key in keys:
         if key.next is not None and not key.resync:
             load = len(key.unsent) + len(key.sent)
-            if best is None or load < least:
-                best, least = key, load
+            if best is None or load < least or (load == least and key.used < used):
+                best, least, used = key, load, key.used
     return best

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from mmlab.events import ASK, BID, OrderState
 from mmlab.exchange import TxKind
@@ -209,7 +209,7 @@ def open_tx(s: State, kind: TxKind, key: Key, client_id: int) -> Tx:
 
 def new_order(s: State, place: Place) -> Order | None:
     """A planned order in a free slot; None if there is none."""
-    slot = free_slot(s, place.side, place.rung)
+    slot = free_slot(s, place.side, place.rung, s.orders.slots)
     client_id = None if slot is None else s.ids.next(slot, s.now_ns)
     if slot is None or client_id is None:
         s.counts["kept_slot"] += 1
@@ -224,14 +224,14 @@ def new_order(s: State, place: Place) -> Order | None:
     return order
 
 
-def free_slot(s: State, side: int, rung: int) -> int | None:
+def free_slot(s: State, side: int, rung: int, taken: Container[int]) -> int | None:
     """A free slot, of the rung if possible: orders that moved leave the slot of their birth taken."""
     halves = (0, 1) if s.settings.slots else (0,)
     rungs = (rung,) if rung == EXIT_RUNG else (rung, *(r for r in range(s.settings.rungs) if r != rung))
     for r in rungs:
         for half in halves:
             slot = slot_code(side, r, half)
-            if slot not in s.orders.slots:
+            if slot not in taken:
                 return slot
     return None
 

@@ -62,6 +62,7 @@ class OrderSettings(msgspec.Struct, frozen=True):
     seed: int = 0
     rungs: int = 1
     slots: bool = True
+    """Two places a rung: for what is added behind an order, and for pairs where `replace` is not by modify."""
     ack_mode: Literal["strict", "optimistic"] = "strict"
     replace: Literal["modify", "cancel_place"] = "modify"
     tolerance_ticks: int = 1
@@ -89,6 +90,7 @@ def settings_of(config: Config, risk: Any, venue: VenueRules, seed: int = 0) -> 
     """
     execution = config.execution
     retry, waits = execution.retry, execution.waits
+    pairs = execution.slots == "ab"
 
     def ns(ms: float) -> int:
         return round(ms * NS_PER_MS)
@@ -97,9 +99,9 @@ def settings_of(config: Config, risk: Any, venue: VenueRules, seed: int = 0) -> 
         instance=execution.instance,
         seed=seed,
         rungs=config.strategy.rungs,
-        slots=execution.slots,
+        slots=pairs or (venue.modify and execution.replace == "modify"),
         ack_mode=execution.ack_mode,
-        replace=execution.replace,
+        replace="cancel_place" if pairs else execution.replace,
         tolerance_ticks=execution.refresh_tolerance_ticks,
         size_tolerance=execution.size_tolerance,
         limits=Limits(

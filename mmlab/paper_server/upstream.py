@@ -18,7 +18,7 @@ from mmlab.paper_server.book import Book, Print
 from mmlab.paper_server.units import Units
 from mmlab.simulator import Tape
 from mmlab.simulator.growing import GrowingTape
-from mmlab.wire.lighter import OFF_BOOK_TRADES, BookFrame, StatsFrame, TradeFrame, decode
+from mmlab.wire.lighter import OFF_BOOK_TRADES, BookFrame, GapMark, StatsFrame, TradeFrame, decode
 from mmlab.wire.lighter_terms import API, IDLE_S, STREAM
 
 Array = np.ndarray[Any, Any]
@@ -182,5 +182,5 @@ class Upstream:
                 return  # something was lost: begin anew, from a full book
             if isinstance(frame, BookFrame):
                 self._nonce = frame.order_book.nonce
-            if frame is not None and self.market is not None:
+            if self.market is not None and frame is not None and not isinstance(frame, GapMark):
                 self.market.hear(frame, now_ns())

@@ -10,6 +10,7 @@ goes on.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -26,6 +27,7 @@ import pyarrow as pa
 from mmlab.config import Config
 from mmlab.errors import SessionError
 from mmlab.events import FILL, GATE, INPUT, METRIC, ORDER, TARGET
+from mmlab.telemetry.console import LEVELS, Console
 from mmlab.telemetry.files import (
     FILES,
     csv_header,
@@ -39,10 +41,12 @@ from mmlab.telemetry.files import (
     write_record,
 )
 from mmlab.telemetry.finish import LOCK, finish, take_lock, tidy
-from mmlab.telemetry.info import RUNNING, RunInfo, clean, folder_name
+from mmlab.telemetry.info import RUNNING, RunInfo, clean, folder_name, utc_now
 from mmlab.telemetry.inputs import INPUTS, KERNEL
 from mmlab.telemetry.line_log import line_logger
+from mmlab.telemetry.repeats import Repeats
 from mmlab.telemetry.rings import Ring
+from mmlab.telemetry.rotation import RotatingAppender
 from mmlab.telemetry.run_directory import require_new
 from mmlab.telemetry.sinks import Appender, DecisionSink, LineSink, RowSink, Sink, Write
 from mmlab.telemetry.streams import batch_message, schema_message, stream_file, stream_schema, to_batch
@@ -66,6 +70,8 @@ PROMPT = ("fills", "gates", "changes")
 """Tables written when something happens, not only at the next flush."""
 PATIENCE_S = 60.0
 """How long a patient `put` waits."""
+BEHIND_S = 5.0
+"""Files that are so far behind are warned of."""
 _NO_TARGETS = np.zeros(0, TARGET)
 
 
@@ -125,7 +131,7 @@ class LiveRun:
         self.path, self.config, self.info, self.instrument = Path(path), config, info, instrument
         self._on_warning, self._warned = on_warning, set[str]()
         self._scale = Scale(instrument["tick_size"], instrument["lot_size"])
-        self._closed, self._patient = False, patient
+        self._closed, self._patient, self._behind = False, patient, False
         self._rows: dict[str, RowSink] = {}
         self._lines: dict[str, LineSink] = {}
         require_new(self.path)
@@ -143,8 +149,16 @@ class LiveRun:
             undo.pop_all()
         self._sinks: dict[str, Sink] = {**self._rows, "decisions": self._decisions, **self._lines}
         self._writer = Writer(self._sinks, PROMPT, flush_s, self._warn)
-        self.log = line_logger(partial(self._put_line, "log"), run=folder_name(info))
-        self.log.info("run started", time=info.started, mode=info.mode, venue=info.venue, seed=info.seed)
+        self.repeats = Repeats()
+        level = config.telemetry.console
+        self._console = None if level == "off" else Console(level)
+        self.log = line_logger(
+            partial(self._put_line, "log"), repeats=self.repeats, context=self._context,
+            tee=None if self._console is None else self._console.show, run=folder_name(info),
+        )  # fmt: skip
+        if self._console is not None:
+            self._console.start()
+        self.log.info("run_started", time=info.started, mode=info.mode, venue=info.venue, seed=info.seed)
         self._writer.start()
 
     def put(self, table: str, rows: Any, targets: Array | None = None) -> None:
@@ -171,6 +185,8 @@ class LiveRun:
             self._warn(f"drop {table}", f"the disk does not keep up: rows of {table} are missing from {self.path}")
         if table in PROMPT:
             self._writer.hurry()
+        elif table == "metrics":
+            self._look()
 
     def _wait_for_room(self, table: str, rows: Any) -> None:
         """Wait until the writer has made room for rows, at most `PATIENCE_S`; a disk that fails is not waited for."""
@@ -197,6 +213,44 @@ class LiveRun:
         values = {"time": str(iso(np.array(ts_ns))), "source": source, "version": version, "old": old, "new": new}
         self._put_line("changes", json_line(clean(values)))
         self._writer.hurry()
+
+    def _context(self) -> dict[str, Any]:
+        """What every line of the log says."""
+        return {"decision": self._decisions.ring.head - 1}
+
+    def _look(self) -> None:
+        """Once a second of the session: say that the files are far behind, or have caught up."""
+        behind_s = self.behind_s
+        if behind_s > BEHIND_S and not self._behind:
+            self._behind = True
+            self._warn(
+                "slow", f"{self.path}: the disk has not taken anything for {behind_s:.0f} s; rows wait in memory"
+            )
+        elif self._behind and behind_s < BEHIND_S / 2:
+            self._behind = False
+            self._warned.discard("slow")
+            self.log.info("disk_recovered", time=utc_now(), behind_s=behind_s)
+
+    @property
+    def behind_s(self) -> float:
+        """Seconds since the files were last up to date."""
+        return monotonic() - self._writer.flushed_s
+
+    def health(self) -> dict[str, Any]:
+        """How the files are: how far behind, errors, free bytes, rows dropped by table; lines of the log by level."""
+        try:
+            free = float(shutil.disk_usage(self.path).free)
+        except OSError:
+            free = math.nan
+        return {
+            "behind_s": self.behind_s,
+            "disk_errors": self._writer.disk_errors,
+            "free_bytes": free,
+            "dropped": {name: sink.lost for name, sink in self._sinks.items()},
+            "log_lines": {level: self.repeats.seen[level] for level in LEVELS},
+            "log_held": self.repeats.held,
+            "warnings": sorted(self._warned),
+        }
 
     @property
     def counters(self) -> dict[str, int]:
@@ -227,7 +281,11 @@ class LiveRun:
             return
         self._closed = True
         info = self.info if info is None else info
-        self.log.info("run ended", time=info.finished, how=info.ended, **{**info.counters, **self.counters})
+        for event, n in self.repeats.rest().items():
+            self.log.info("lines_held_back", time=utc_now(), of=event, n=n)
+        if self._console is not None:
+            self._console.close()
+        self.log.info("run_ended", time=info.finished, how=info.ended, **{**info.counters, **self.counters})
         if not self._writer.stop(timeout_s):
             raise SessionError(f"{self.path}: the disk has not taken the last rows within {timeout_s:g} s")
         for sink in self._sinks.values():
@@ -248,6 +306,13 @@ class LiveRun:
             undo.callback(file.close)
             return file
 
+        def new_log(name: str) -> Appender:
+            about = self.config.telemetry
+            most = round(about.log_part_mb * 1e6)
+            file = RotatingAppender(self.path / name, b"", write, most, about.log_parts)
+            undo.callback(file.close)
+            return file
+
         for name, dtype in (("inputs", INPUT), ("orders", ORDER)):
             start = schema_message(stream_schema(name))
             encode = partial(_stream_bytes, name, start)
@@ -265,7 +330,9 @@ class LiveRun:
             encode = partial(_text_bytes, name, self._scale, lines)
             self._rows[name] = RowSink(Ring(dtype, places[name]), encode, new_file(FILES[name], header))
         for name in ("changes", "log"):
-            self._lines[name] = LineSink(places[name], new_file(f"{name}.jsonl", b""))
+            self._lines[name] = LineSink(
+                places[name], new_log(f"{name}.jsonl") if name == "log" else new_file(f"{name}.jsonl", b"")
+            )
 
     def _begin(self) -> None:
         (self.path / "config.toml").write_text(self.config.to_toml(), encoding="utf-8")
@@ -284,6 +351,7 @@ class LiveRun:
     def _warn(self, kind: str, text: str) -> None:
         if kind not in self._warned:
             self._warned.add(kind)
+            self.log.error("disk_trouble", time=utc_now(), what=kind, text=text)
             if self._on_warning is not None:
                 with suppress(Exception):  # a loop that is closed already, say
                     self._on_warning(text)

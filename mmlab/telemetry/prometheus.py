@@ -1,63 +1,83 @@
-"""A session's state in Prometheus' text format."""
+"""A session's facts in Prometheus' text format, metric by metric as `mmlab.telemetry.metrics_registry` says."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-TRADING = ("starting", "quoting", "halting", "halted", "reducing")
-GAUGES = {
-    "position_base_units": ("position", "Position; in contracts where the contract is no unit of base"),
-    "net_pnl_settle_units": ("net_pnl", "Net P&L in the settle currency"),
-    "market_data_age_seconds": ("market_age_s", "Real seconds since the last market message"),
-    "parameter_version": ("parameter_version", "Changes of parameters so far"),
-    "tasks_died": ("tasks_died", "Tasks of the engine that failed"),
-}
-COUNTERS = {"fills": ("fills", "Fills"), "messages": ("messages", "Messages sent to the venue")}
+from mmlab.telemetry.metrics_registry import COMMON, METRICS, Metric
+
+SIDES = ("bid", "ask")
+Labels = tuple[str, ...]
+Family = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
 
-class StateCollector(Collector):
-    """Metrics of one picture of a session (`mmlab.engine.overview`)."""
+class FactsCollector(Collector):
+    """Metrics of one look at a session.
 
-    def __init__(self, state: dict[str, Any]) -> None:
-        self._state = state
+    Parameters
+    ----------
+    facts : dict
+        From `mmlab.lab.trade.Trade.facts`.
+    """
 
-    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        """Every metric, labelled with the session's name and market."""
-        state = self._state
-        names, values = ("session", "market"), (state["name"], state["symbol"])
-        for name, (key, text) in GAUGES.items():
-            gauge = GaugeMetricFamily(f"mmlab_{name}", text, labels=names)
-            if state[key] is not None:
-                gauge.add_metric(values, state[key])
-            yield gauge
-        for name, (key, text) in COUNTERS.items():
-            counter = CounterMetricFamily(f"mmlab_{name}", text, labels=names)
-            counter.add_metric(values, state[key])
-            yield counter
-        orders = GaugeMetricFamily("mmlab_working_orders", "Working orders", labels=(*names, "side"))
-        for side in ("bid", "ask"):
-            orders.add_metric((*values, side), sum(order["side"] == side for order in state["orders"]))
-        yield orders
-        trading = GaugeMetricFamily("mmlab_trading_state", "1 for the state it is in", labels=(*names, "state"))
-        for word in TRADING:
-            trading.add_metric((*values, word), float(state["trading"] == word))
-        yield trading
-        latency = GaugeMetricFamily(
-            "mmlab_stage_latency_seconds", "Newest latencies by stage", labels=(*names, "stage", "quantile")
-        )
-        for stage, row in state["latency_us"].items():
-            for quantile, key in (("0.5", "p50"), ("0.9", "p90"), ("0.99", "p99")):
-                latency.add_metric((*values, stage, quantile), row[key] * 1e-6)
-        yield latency
+    def __init__(self, facts: dict[str, Any]) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterator[Family]:
+        """Every metric that has a value; what is undefined is left out."""
+        common = (str(self._facts["session"]), str(self._facts["market"]))
+        for metric in METRICS:
+            family = _family(metric)
+            for labels, value in samples(self._facts, metric.source):
+                if isinstance(family, HistogramMetricFamily):
+                    family.add_metric((*common, *labels), buckets=value["buckets"], sum_value=value["sum"])
+                elif value is not None and not math.isnan(value):
+                    family.add_metric((*common, *labels), value)
+            if family.samples:
+                yield family
 
 
-def exposition(state: dict[str, Any]) -> str:
+def _family(metric: Metric) -> Family:
+    names = (*COMMON, *metric.labels)
+    if metric.kind == "counter":
+        return CounterMetricFamily(metric.name, metric.help, labels=names)
+    if metric.kind == "histogram":
+        return HistogramMetricFamily(metric.name, metric.help, labels=names)
+    return GaugeMetricFamily(metric.name, metric.help, labels=names)
+
+
+def samples(facts: dict[str, Any], source: str) -> Iterator[tuple[Labels, Any]]:
+    """Values at a path, with the label values met on the way; nothing where the path leads nowhere."""
+    yield from _walk(facts, source.split("."), ())
+
+
+def _walk(node: Any, path: list[str], labels: Labels) -> Iterator[tuple[Labels, Any]]:
+    if not path:
+        yield labels, node
+        return
+    head, *rest = path
+    if not isinstance(node, dict):
+        return
+    if head == "*":
+        for key, value in node.items():
+            yield from _walk(value, rest, (*labels, str(key)))
+    elif "{side}" in head:
+        for side in SIDES:
+            key = head.replace("{side}", side)
+            if key in node:
+                yield from _walk(node[key], rest, (*labels, side))
+    elif head in node:
+        yield from _walk(node[head], rest, labels)
+
+
+def exposition(facts: dict[str, Any]) -> str:
     """The text that Prometheus scrapes."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(StateCollector(state))
+    registry.register(FactsCollector(facts))
     return generate_latest(registry).decode()

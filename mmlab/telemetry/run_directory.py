@@ -181,10 +181,10 @@ def _write_log(path: Path, info: RunInfo) -> None:
             structlog.PrintLogger(file),
             processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
         ).bind(run=folder_name(info))
-        log.info("run started", time=info.started, mode=info.mode, venue=info.venue, seed=info.seed)
+        log.info("run_started", time=info.started, mode=info.mode, venue=info.venue, seed=info.seed)
         for note in info.notes:
             log.warning("note", text=note)
-        log.info("run ended", time=info.finished, how=info.ended, **info.counters)
+        log.info("run_ended", time=info.finished, how=info.ended, **info.counters)
 
 
 def read_run(path: str | Path) -> Stored:

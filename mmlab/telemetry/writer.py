@@ -30,6 +30,8 @@ class Writer(threading.Thread):
     ----------
     disk_errors : int
         Appends that failed. Their rows wait for the next flush.
+    flushed_s : float
+        When all sinks had last been written, on the monotonic clock.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Writer(threading.Thread):
         super().__init__(name="mmlab-telemetry", daemon=True)  # never what keeps a process alive
         self._sinks, self._prompt, self._flush_s, self._warn = sinks, prompt, flush_s, warn
         self._wake, self._ending = threading.Event(), threading.Event()
-        self.disk_errors = 0
+        self.disk_errors, self.flushed_s = 0, monotonic()
 
     def hurry(self) -> None:
         """Let prompt sinks be flushed soon."""
@@ -67,6 +69,7 @@ class Writer(threading.Thread):
         self._flush(tuple(self._sinks))
 
     def _flush(self, names: tuple[str, ...]) -> None:
+        began_s, errors = monotonic(), self.disk_errors
         for name in names:
             sink = self._sinks[name]
             try:
@@ -80,3 +83,5 @@ class Writer(threading.Thread):
             except Exception as error:  # noqa: BLE001 - whatever a row holds, the session goes on
                 sink.skip()
                 self._warn(f"encode {name}", f"{sink.file.path}: rows left out that cannot be written: {error!r}")
+        if len(names) == len(self._sinks) and self.disk_errors == errors:
+            self.flushed_s = began_s

@@ -18,7 +18,11 @@ from mmlab.venues.clock import Clock
 
 
 class Signer(Protocol):
-    """Makes payloads. Called in one thread; never twice with one (key, nonce) and other content."""
+    """Makes payloads. Called in one thread.
+
+    Payloads signed ahead are many for one (key, nonce); of them at most one is sent, so signatures must not give away
+    the key when a nonce comes twice.
+    """
 
     @property
     def quick(self) -> bool:

@@ -14,7 +14,6 @@ from mmlab.views.view import View
 from mmlab.views.words import pairs, table, tiles
 
 NO_ENGINE = "Known while an engine answers."
-CACHE = ("presigned_hits", "presigned_misses", "cache_hits", "cache_misses")
 
 
 def orders_table(store: Store, *, short: bool = False, of_map: str = "") -> str:
@@ -80,10 +79,10 @@ class Orders(View):
             ("Messages per fill", number(messages / fills if fills else float("nan"), 3), "", ""),
             ("Fills", number(fills), f"{number(float(store.fills.since()['taker'].sum()))} taker", ""),
         ]
-        counts = self._counts()
-        hits = {name: counts[name] for name in CACHE if name in counts}
-        if hits:
-            items.append(("Presigned", " / ".join(number(n) for n in hits.values()), ", ".join(hits), ""))
+        bank = store.state.get("presign", {}) if store.live else {}
+        if bank.get("on") and bank["hit_rate"] is not None:
+            wasted = number(bank["wasted"] / max(bank["hits"], 1), 3)
+            items.append(("Signed ahead", f"{100 * bank['hit_rate']:.1f} %", f"found; {wasted} wasted for each", ""))
         return tiles(items)
 
     def _counts(self) -> dict[str, Any]:

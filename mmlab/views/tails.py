@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from mmlab.telemetry.rotation import parts
+
 Array = np.ndarray[Any, Any]
 
 MOST_ROWS = 1 << 17
@@ -33,23 +35,43 @@ class Tail:
         self.path, self._offset, self._file = path, 0, 0
 
     def read(self) -> bytes | None:
-        """New whole lines, at most 16 MB of them; None if the file was cut or replaced, and begins anew."""
+        """New whole lines, at most 16 MB of them; None if the file was cut or replaced, and begins anew.
+
+        A log that goes on in a new file (`mmlab.telemetry.rotation`) has not begun anew: its rest is read from the part
+        that it has become.
+        """
         try:
             found = self.path.stat()
         except FileNotFoundError:
             return b""
         if found.st_ino != self._file or found.st_size < self._offset:
-            known, self._file, self._offset = self._file, found.st_ino, 0
+            known, offset, self._file, self._offset = self._file, self._offset, found.st_ino, 0
             if known:
-                return None
+                return self._rest_of(known, offset)
         if found.st_size == self._offset:
             return b""
+        return self._piece(found.st_size)
+
+    def _piece(self, size: int) -> bytes:
         with self.path.open("rb") as file:
             file.seek(self._offset)
-            content = file.read(min(_PIECE, found.st_size - self._offset))
+            content = file.read(min(_PIECE, size - self._offset))
         whole = content[: content.rfind(b"\n") + 1]
         self._offset += len(whole)
         return whole
+
+    def _rest_of(self, file: int, offset: int) -> bytes | None:
+        """What the parts of a log hold from a place of one of them on; None if there is no such part any more."""
+        known, rest = parts(self.path), []
+        numbers = [part.stat().st_ino for part in known]
+        if file not in numbers:
+            return None
+        for part in known[numbers.index(file) :]:
+            with part.open("rb") as content:
+                content.seek(offset)
+                rest.append(content.read())
+            offset = 0
+        return b"".join(rest)
 
 
 class Columns:

@@ -11,14 +11,17 @@ from typing import Annotated, Any
 
 import msgspec
 
-BOOK, TRADE, MARKET_STATS = "order_book", "trade", "market_stats"
+BOOK, TRADE, MARKET_STATS, TICKER = "order_book", "trade", "market_stats", "ticker"
+GAP = "gap"
 SNAPSHOT_PREFIX = "subscribed/"
 OFF_BOOK_TRADES = frozenset({"deleverage", "market-settlement"})
 """Types of trades that no resting order took part in."""
 
 
-Millis = Annotated[int, msgspec.Meta(ge=0, le=10**13)]
-Micros = Annotated[int, msgspec.Meta(ge=0, le=10**16)]
+Millis = Annotated[int, msgspec.Meta(ge=0, le=9 * 10**12)]
+Micros = Annotated[int, msgspec.Meta(ge=0, le=9 * 10**15)]
+UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
+"""What decoding bad input may raise."""
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
@@ -110,22 +113,55 @@ class StatsFrame(msgspec.Struct):
     timestamp: Millis = 0
 
 
+class Quote(msgspec.Struct):
+    """A best quote; empty texts: there is none."""
+
+    price: str = ""
+    size: str = ""
+
+
+class Ticker(msgspec.Struct):
+    """Best ask and bid."""
+
+    a: Quote
+    b: Quote
+
+
+class TickerFrame(msgspec.Struct):
+    """Frame of ``ticker/M``: told whenever a best quote changes."""
+
+    type: str
+    channel: str
+    ticker: Ticker
+    nonce: Id = 0
+
+
+class GapMark(msgspec.Struct):
+    """Not the venue's: a recorder's mark that frames of a market are missing from here on."""
+
+    type: str
+    channel: str
+    reason: str = ""
+
+
 class _Head(msgspec.Struct):
     type: str = ""
     channel: str = ""
 
 
-Frame = BookFrame | TradeFrame | StatsFrame
+Frame = BookFrame | TradeFrame | StatsFrame | GapMark
 _head = msgspec.json.Decoder(_Head).decode
 _DECODE: dict[str, Callable[[Any], Frame]] = {
     BOOK: msgspec.json.Decoder(BookFrame).decode,
     TRADE: msgspec.json.Decoder(TradeFrame).decode,
     MARKET_STATS: msgspec.json.Decoder(StatsFrame).decode,
+    GAP: msgspec.json.Decoder(GapMark).decode,
 }
+_decode_ticker = msgspec.json.Decoder(TickerFrame).decode
 
 
 def decode(text: bytes | str | msgspec.Raw) -> Frame | None:
-    """A market frame; None for every other kind.
+    """A market frame, or a recorder's mark; None for every other kind.
 
     Raises
     ------
@@ -138,6 +174,25 @@ def decode(text: bytes | str | msgspec.Raw) -> Frame | None:
     if decoder is None or (family == MARKET_STATS and head.channel.endswith("all")):
         return None
     return decoder(text)
+
+
+def decode_family(family: str, text: bytes) -> Frame | TickerFrame | None:
+    """A market frame of the family that its type names; None for every other kind.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        A market frame without its fields.
+    """
+    if family == TICKER:
+        return _decode_ticker(text)
+    decoder = _DECODE.get(family)
+    return None if decoder is None else decoder(text)
+
+
+def gap_mark(market: int, reason: str) -> bytes:
+    """A recorder's mark, as a frame."""
+    return msgspec.json.encode(GapMark(f"mmlab/{GAP}", f"{BOOK}:{market}", reason))
 
 
 def market_of(channel: str) -> int:

@@ -232,6 +232,15 @@ WEIGHTS = {
 }  # fmt: skip
 OTHER_WEIGHT = 300
 """Weight of a REST call that `WEIGHTS` does not name."""
+STANDARD_PER_MIN = 60
+"""Requests of the standard tier, of all kinds together."""
+TX_PER_MIN = {"standard": STANDARD_PER_MIN, "premium": 4000, "plus": 8000, "builder": 8000}
+"""Transactions by tier. To verify: the words of ``user_tier``, and the builder's figure."""
+PREMIUM_TX_PER_MIN = (
+    (0, 4000), (1000, 5000), (3000, 6000), (10_000, 7000), (30_000, 8000), (100_000, 12_000), (300_000, 24_000),
+    (500_000, 40_000),
+)  # fmt: skip
+"""Premium: (LIT staked, transactions a minute)."""
 QUOTA_START, QUOTA_CAP, QUOTA_FREE_NS = 1000, 5_000_000, 15 * NS_PER_S
 QUOTA_QUOTE_PER_UNIT = 3
 """To verify: one unit of volume quota for so many USD traded (older documentation: 7, 10)."""
@@ -242,5 +251,7 @@ QUOTA_TYPES = frozenset({14, 16, 17, 28})
 
 MODIFY_KEEPS_QUEUE = True
 """To verify: a smaller size at the same price keeps its place in the queue."""
-NONCE_TEXT = "invalid nonce"
-"""The official client looks for these words in a refusal."""
+NONCE_TEXT, QUOTA_TEXT = "invalid nonce", "volume quota"
+"""Words of refusals: the official client looks for the first; the second, of unknown code, is to verify."""
+AGGREGATE = "false"
+"""To verify: ``trades`` then lists every trade by itself, with the ids that the WebSocket tells."""

@@ -61,7 +61,7 @@ def config_of(seed: int) -> mmlab.Config:
     return quick(
         strategy__rungs=1 + seed % 4,
         execution__ack_mode=("strict", "optimistic")[seed % 2],
-        execution__slots=seed % 3 != 0,
+        execution__slots=("single", "ab", "ab")[seed % 3],
         execution__replace=("modify", "cancel_place")[seed // 2 % 2],
         execution__retry__breaker_share=0.9,
         kill__losing__halt_s=3.0,

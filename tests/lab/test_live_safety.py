@@ -5,7 +5,8 @@ import json
 import pytest
 
 import mmlab
-from mmlab.lab.live import Live, live_of, ready_line
+from mmlab.lab.access import Live
+from mmlab.lab.live import live_of, ready_line
 from mmlab.lab.plan import Plan
 from mmlab.lab.safety import require_armed, require_loopback
 

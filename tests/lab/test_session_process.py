@@ -307,7 +307,7 @@ def test_an_engine_that_is_killed_leaves_a_run_and_words(feed_file, tmp_path):
     with pytest.raises(mmlab.SessionError, match="engine has ended, or died"):
         session.state()
     assert "died" in session._repr_html_()
-    until(lambda: "engine died" in (session.run_dir / "log.jsonl").read_text())
+    until(lambda: "engine_died" in (session.run_dir / "log.jsonl").read_text())
     assert "SIGKILL" in (session.run_dir / "log.jsonl").read_text()
     with pytest.raises(mmlab.SessionError, match="no engine of yours"):
         mmlab.attach(session.run_dir)

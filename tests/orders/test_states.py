@@ -1,16 +1,11 @@
-"""The life cycle: one table, its picture, and what it promises."""
+"""The life cycle: one table, and what it promises."""
 
 from __future__ import annotations
-
-import importlib.util
-from pathlib import Path
 
 import pytest
 
 from mmlab.events import OrderState as O
 from mmlab.orders.states import MAY_REST, NEXT, PENDING, RESTING, TERMINAL, TRANSITIONS, UNSENT, Step
-
-DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_every_state_of_the_terms_is_in_the_table():
@@ -58,11 +53,3 @@ def test_sets_of_states_agree(state):
     assert not (TERMINAL[state] and (MAY_REST[state] or PENDING[state]))
     assert not RESTING[state] or MAY_REST[state]
     assert not UNSENT[state] or PENDING[state]
-
-
-def test_the_picture_is_in_step_with_the_table():
-    spec = importlib.util.spec_from_file_location("orders_diagram", DOCS / "orders_diagram.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    page = (DOCS / "orders.md").read_text(encoding="utf-8")
-    assert module.drawn(page) == page, "run: python docs/orders_diagram.py"

@@ -208,7 +208,7 @@ def test_put_never_waits_for_a_disk_that_hangs(run, disk, tmp_path):
         start = time.perf_counter()
         going.put("inputs", numbered(1, n)[0])
         going.put("decisions", np.zeros(1, DECISION))
-        going.log.info("tick", ts_ns=n)
+        going.log.info(f"tick {n}", ts_ns=n)  # names of their own: repeats of one would be held back
         longest = max(longest, time.perf_counter() - start)
         n += 1
     assert longest < 0.2  # a put that waited would have waited the whole second
@@ -408,11 +408,11 @@ def test_log_and_changes(run, tmp_path):
     going.change(1_723_120_000_000_000_003, "notebook", {"q": {"gamma": 1.0}}, {"q": {"gamma": np.float64(2)}}, 2)
     going.close(run.info)
     first, flip, sent, last = map(json.loads, (tmp_path / "live" / "log.jsonl").read_text().splitlines())
-    assert (first["event"], last["event"], last["how"]) == ("run started", "run ended", run.info.ended)
+    assert (first["event"], last["event"], last["how"]) == ("run_started", "run_ended", run.info.ended)
     identity = json.loads((tmp_path / "live" / "run.json").read_text())["id"]
     assert flip == {
         "run": identity, "event": "flip", "level": "warning", "value": None, "levels": [1, 2],
-        "time": "2024-08-08T12:26:40.000000001Z",
+        "time": "2024-08-08T12:26:40.000000001Z", "decision": -1,
     }  # fmt: skip
     assert (sent["task"], sent["time"]) == ("sender", "2024-08-08T12:26:40.000000002Z")
     assert json.loads((tmp_path / "live" / "changes.jsonl").read_text()) == {

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmlab.events import NO_PRICE, FillKind, OrderState
+from mmlab.telemetry.csv_columns import CSV_COLUMNS
 from mmlab.telemetry.tables import SCHEMAS, SIDES, Scale, edge_table, from_arrow, price_decimals, to_frame
 
 SCALE = Scale(0.1, 0.001)
@@ -72,3 +73,9 @@ def test_names_of_states():
 @pytest.mark.parametrize(("step", "decimals"), [(0.1, 1), (0.5, 1), (1.0, 0), (10.0, 0), (1e-8, 8), (0.25, 2)])
 def test_decimals(step, decimals):
     assert price_decimals(step) == decimals
+
+
+@pytest.mark.parametrize("name", ["fills", "metrics"])
+def test_csv_columns_are_the_documented_ones(name):
+    columns = edge_table(name, np.zeros(0, SCHEMAS[name].dtype), Scale(0.1, 0.001)).column_names
+    assert columns == list(CSV_COLUMNS[name])

@@ -86,6 +86,8 @@ class PaperVenue:
         feed brings a GAP and an empty snapshot, and all times go on.
     signer : Signer, optional
         Another one than `PaperSigner`, for tests.
+    quote_keys, cancel_keys : tuple of int
+        API keys of the account: for quotes, and kept for cancels.
     queue, queue_exponent, partial_fills, fill_on_cross, through_only, places
         As for `mmlab.simulator.exchange.Exchange`.
 
@@ -107,6 +109,8 @@ class PaperVenue:
         speed: float = 1.0,
         loop: bool = False,
         signer: Signer | None = None,
+        quote_keys: tuple[int, ...] = QUOTE_KEYS,
+        cancel_keys: tuple[int, ...] = CANCEL_KEYS,
         **exchange: Any,
     ) -> None:
         self.instrument, self.faults = feed.instrument, faults or FaultPlan()
@@ -120,7 +124,8 @@ class PaperVenue:
         until_ns = NEVER_NS if plan.until_s is None else start_ns + round(plan.until_s * NS_PER_S)
         self.counts: Counter[str] = Counter()
         self._chances = [Chance(plan.seed, stream, until_ns, self.counts) for stream in range(FIRST_OUTAGE)]
-        keys = QUOTE_KEYS + CANCEL_KEYS
+        self._quote_keys, self._cancel_keys = quote_keys, cancel_keys
+        keys = tuple(dict.fromkeys(quote_keys + cancel_keys))
         self._sending = {key: Line(plan, self._chances[SENDING], "send") for key in keys}
         self._acks = Line(plan, self._chances[ACKS], "ack")
         self._updates = Line(plan, self._chances[UPDATES], "update")
@@ -145,8 +150,8 @@ class PaperVenue:
     def _rules(self) -> VenueRules:
         plan = self.faults
         return VenueRules(
-            quote_keys=QUOTE_KEYS,
-            cancel_keys=CANCEL_KEYS,
+            quote_keys=self._quote_keys,
+            cancel_keys=self._cancel_keys,
             flight_ns=max(line.longest_ns for line in self._sending.values()) + NS_PER_MS,
             min_lots=self.instrument.min_size_lots,
             rate=rate_rule(plan if plan.rate_told else FaultPlan()),
@@ -189,7 +194,10 @@ class PaperVenue:
         if self._closed or not self._link.up:
             reply.set_result(NotSent("no connection"))
             return reply
-        now_ns, line = self.clock.now_ns(), self._sending.get(payload.transaction.key, self._sending[0])
+        now_ns, line = (
+            self.clock.now_ns(),
+            self._sending.get(payload.transaction.key, self._sending[self._quote_keys[0]]),
+        )
         for arrival_ns in line.carry(now_ns):
             self._agenda.at(arrival_ns, OTHER, self._arrive, bytes(payload.data), reply, self._link.epoch)
         return reply
@@ -306,7 +314,7 @@ class PaperVenue:
         if self._closed or not self._link.up:
             raise VenueError("no connection")
         answer, now_ns = self._link.answer_to(), self.clock.now_ns()
-        self._agenda.at(now_ns + self._sending[0].delay_ns(now_ns), OTHER, self._look, answer, look)
+        self._agenda.at(now_ns + self._sending[self._quote_keys[0]].delay_ns(now_ns), OTHER, self._look, answer, look)
         return await answer
 
     def _look(self, at_ns: int, answer: asyncio.Future[Any], look: Callable[[], Any]) -> None:

@@ -1,0 +1,1 @@
+"""What `ops/` holds, made from code: Prometheus' rules and configuration, Alertmanager's, Grafana's dashboards."""
