@@ -14,8 +14,6 @@
 # ---
 
 # %% [markdown]
-
-# %% [markdown]
 # # Lighter, on paper
 #
 # The live path from end to end without a cent at risk: a paper server speaks Lighter's REST and WebSocket wire, the
@@ -85,7 +83,7 @@ pd.Series(state["presign"], name="payloads signed ahead")
 session.anomalies()
 
 # %%
-pd.Series(state["venue_counters"], name="the venue's connection", dtype="int64")
+pd.Series(state["connection"], name="the venue's connection", dtype="int64")
 
 # %%
 session.orders()[["side", "price", "state"]]

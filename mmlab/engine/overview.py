@@ -45,6 +45,7 @@ def overview(engine: Engine) -> dict[str, Any]:
         "best_ask": _price(int(book["ask_ticks"]), instrument),
         "orders": working_orders(engine.manager, instrument),
         "presign": engine.presigner.numbers(),
+        "connection": dict(getattr(engine.venue, "counters", {})),
         "latency_us": engine.stopwatch.percentiles_us(NEWEST),
         "mailboxes": {
             box.name: {"waiting": len(box), "most": box.peak, "bound": box.capacity}
