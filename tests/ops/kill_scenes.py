@@ -186,7 +186,7 @@ SCENES = {
     "status": Scene({"execution__waits__reconcile_s": 1.0}, make=Closing),
     "queue": Scene(SHORT, make=Flooding),
     "task": Scene(script=failing_task, returns="operator"),
-    "clock": Scene(script=told(Switch.CLOCK), returns="operator"),
-    "dead_man": Scene(script=told(Switch.DEAD_MAN), returns="operator"),
-    "margin": Scene(script=told(Switch.MARGIN), returns="operator"),
+    "clock": Scene(SHORT, script=told(Switch.CLOCK)),
+    "dead_man": Scene(SHORT, script=told(Switch.DEAD_MAN)),
+    "margin": Scene(SHORT, script=told(Switch.MARGIN)),
 }  # fmt: skip
