@@ -90,6 +90,10 @@ evidence-03: .venv/dev .venv/warm ## Every claim of issue 3: PASS or FAIL, with 
 evidence-04: .venv/dev .venv/warm browser ## Every claim of issue 4: PASS or FAIL, with figures
 	@$(BIN)/python benchmarks/evidence_04.py
 
+.PHONY: evidence-05
+evidence-05: .venv/dev .venv/warm ## Every claim of issue 5: PASS or FAIL, with figures
+	@$(BIN)/python benchmarks/evidence_05.py
+
 .PHONY: evidence-06
 evidence-06: .venv/dev .venv/warm prometheus ## Every claim of issue 6: PASS or FAIL, with figures
 	@$(BIN)/python benchmarks/evidence_06.py

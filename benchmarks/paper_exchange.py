@@ -18,12 +18,13 @@ ANSWER_S = 10.0
 
 
 class PaperExchange:
-    """A running paper server's own view of its first account."""
+    """A running paper server's own view of one account, by default of its first."""
 
-    def __init__(self, ready: dict[str, Any]) -> None:
+    def __init__(self, ready: dict[str, Any], account: int | None = None) -> None:
         self.ready = ready
-        self.account = int(ready["accounts"][0]["index"])
-        self.keys = {int(index): key for index, key in ready["accounts"][0]["api_keys"].items()}
+        self.account = int(ready["accounts"][0]["index"]) if account is None else account
+        told = next(a["api_keys"] for a in ready["accounts"] if int(a["index"]) == self.account)
+        self.keys = {int(index): key for index, key in told.items()}
         self._token, self._until_s = "", 0.0
 
     def token(self) -> str:

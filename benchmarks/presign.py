@@ -34,7 +34,7 @@ from typing import Any
 
 import lighter
 import numpy as np
-from mmlab.venues.lighter.endpoints import profile
+from mmlab.venues.lighter.endpoint import profile
 from recordings import load
 
 import mmlab
