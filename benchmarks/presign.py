@@ -34,7 +34,6 @@ from typing import Any
 
 import lighter
 import numpy as np
-from mmlab.venues.lighter.endpoint import profile
 from recordings import load
 
 import mmlab
@@ -43,7 +42,8 @@ from mmlab.engine.setup import Setup
 from mmlab.events import NS_PER_S
 from mmlab.exchange import Payload, Transaction
 from mmlab.lab.warm_up import calibrate, warm_up
-from mmlab.venues.lighter.keys import Credentials
+from mmlab.venues.lighter.endpoint import profile
+from mmlab.venues.lighter.keys import Credentials, Secret
 from mmlab.venues.lighter.signer import KeySigner, LighterSigner
 from mmlab.venues.paper import FaultPlan, PaperVenue
 from mmlab.venues.paper.signers import PaperSigner
@@ -73,8 +73,10 @@ class RealSigner:
     quick = False
 
     def __init__(self, keys: dict[int, str], cancel_key: int) -> None:
-        ready = {"account_index": ACCOUNT, "keys": keys, "cancel_keys": [cancel_key]}
-        self._lighter = LighterSigner(KeySigner(profile("mainnet"), Credentials.from_ready_line(ready)), 1)
+        credentials = Credentials(
+            ACCOUNT, {i: Secret(key.removeprefix("0x")) for i, key in keys.items()}, (cancel_key,)
+        )
+        self._lighter = LighterSigner(KeySigner(profile("mainnet"), credentials), 1)
         self._paper = PaperSigner()
         self.bytes = 0
 
