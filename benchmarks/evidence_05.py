@@ -77,7 +77,7 @@ def hits() -> Iterator[Line]:
     good = row["hit_rate"] > LEAST_HITS and row["per_s_of_market"] >= LEAST_TX_PER_S
     yield (
         "cache hits, four keys, default config, refresh tolerance 0", good,
-        (f"{row['hit_rate']:.1%} of {row['asked']} creates, modifies and cancels; {row['per_s_of_market']:.2f} a second;"
+        (f"{row['hit_rate']:.1%} of {row['asked']} creates, modifies, cancels; {row['per_s_of_market']:.2f} a second;"
          f" {row['wasted_per_used']:.1f} wasted signatures per used one, signer {row['signer_cpu']:.1%} of a core"),
     )  # fmt: skip
 

@@ -82,11 +82,17 @@ def engine_facts(engine: Engine) -> dict[str, Any]:
         "switches": switch_table(engine),
         "gate_events": _gate_events(engine),
         "presign": _numbers(getattr(engine, "presigner", None)),
-        "venue": _numbers(engine.venue),
+        "venue": _venue(engine),
         "quota": {"left": float(state.quota.left)} if state.quota.rule.on else {},
         "rate": {"tokens": float(state.tokens.tokens(state.now_ns))} if state.tokens.rule.capacity else {},
         "clock": {"session_s": engine.now() / NS_PER_S},
     }  # fmt: skip
+
+
+def _venue(engine: Engine) -> dict[str, Any]:
+    """What a live venue's connection counted, and how far its clock is from ours."""
+    skew = {} if engine.live is None or math.isnan(engine.live.skew_s) else {"clock_offset_s": engine.live.skew_s}
+    return _numbers(engine.venue) | skew
 
 
 def _numbers(part: object) -> dict[str, Any]:

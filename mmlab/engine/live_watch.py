@@ -21,6 +21,8 @@ class LiveWatch:
     """
 
     least_ns: int = NEVER_NS
+    skew_s: float = math.nan
+    """As of the last look that heard something, seconds; our clock minus the venue's."""
     liquidation_ticks: int = 0
     """Price at which the venue would liquidate us; 0: none."""
 
@@ -34,6 +36,7 @@ class LiveWatch:
         good: list[Switch] = []
         if self.least_ns != NEVER_NS:
             skew_ms, self.least_ns = self.least_ns / NS_PER_MS, NEVER_NS
+            self.skew_s = skew_ms / 1e3
             if kill.clock.enabled and abs(skew_ms) > kill.clock.max_skew_ms:
                 bad.append((Switch.CLOCK, skew_ms, f"our clock is {skew_ms:+.0f} ms from the venue's"))
             else:

@@ -46,6 +46,7 @@ def overview(engine: Engine) -> dict[str, Any]:
         "orders": working_orders(engine.manager, instrument),
         "presign": engine.presigner.numbers(),
         "connection": dict(getattr(engine.venue, "counters", {})),
+        "limits": _limits(engine.manager),
         "latency_us": engine.stopwatch.percentiles_us(NEWEST),
         "mailboxes": {
             box.name: {"waiting": len(box), "most": box.peak, "bound": box.capacity}
@@ -55,6 +56,17 @@ def overview(engine: Engine) -> dict[str, Any]:
         "tasks_died": engine.supervisor.deaths,
         "switches": _switches(engine),
     }
+
+
+def _limits(manager: OrderManager) -> dict[str, float]:
+    """What is left of the venue's limits, where it has them: ``quota``, units; ``rate``, of the token bucket."""
+    state = manager.state
+    left: dict[str, float] = {}
+    if state.quota.rule.on:
+        left["quota"] = float(state.quota.left)
+    if state.tokens.rule.capacity:
+        left["rate"] = float(state.tokens.tokens(state.now_ns))
+    return left
 
 
 def working_orders(manager: OrderManager, instrument: Instrument) -> list[dict[str, Any]]:

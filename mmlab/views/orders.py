@@ -83,6 +83,11 @@ class Orders(View):
         if bank.get("on") and bank["hit_rate"] is not None:
             wasted = number(bank["wasted"] / max(bank["hits"], 1), 3)
             items.append(("Signed ahead", f"{100 * bank['hit_rate']:.1f} %", f"found; {wasted} wasted for each", ""))
+        limits = store.state.get("limits", {}) if store.live else {}
+        if "quota" in limits:
+            items.append(("Volume quota", number(limits["quota"]), "units left", ""))
+        if "rate" in limits:
+            items.append(("Rate limit", number(limits["rate"]), "messages left now", ""))
         return tiles(items)
 
     def _counts(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def test_nothing_heard_says_nothing_of_the_clock_and_a_look_begins_anew():
     assert watch.look(KILL, 100.0, 0) == ([], [Switch.MARGIN])
     watch.heard(0, 900 * NS_PER_MS)
     assert watch.look(KILL, 100.0, 0)[0][0][:2] == (Switch.CLOCK, 900.0)
+    assert watch.skew_s == 0.9
     assert watch.look(KILL, 100.0, 0) == ([], [Switch.MARGIN])
 
 
