@@ -33,7 +33,7 @@ lab: .venv/warm ## Open the notebooks in JupyterLab
 test: .venv/dev browser prometheus ## Linters, types, import contracts, then the tests
 	@$(MAKE) --no-print-directory .venv/warm & warming=$$!; \
 	$(MAKE) --no-print-directory .venv-bench/installed lint types && wait $$warming
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30
 
 .PHONY: lint
 lint: .venv/dev ## Ruff, spelling, import contracts, notebooks without outputs

@@ -427,7 +427,7 @@ def test_interrupted_session_leaves_an_empty_book_and_a_run(
         venues[0].clock.call_at(venues[0].clock.now_ns() + round(LATER_S * 2 * 1e9), how)
         return venues[0]
 
-    monkeypatch.setattr("mmlab.lab.trade.PaperVenue", make)
+    monkeypatch.setattr("mmlab.lab.market.PaperVenue", make)
     session = mmlab.Session(mmlab.Config(), feed=cut(300, 500), speed=float("inf"), out=tmp_path / "run")
     with pytest.raises(error):
         session.run()
