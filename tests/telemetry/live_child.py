@@ -35,7 +35,7 @@ def put_numbered(live, i):
     targets["size_lots"] = i
     live.put("decisions", decision, targets)
     live.change(i, "test", {"n": i - 1}, {"n": i}, i)
-    live.log.info(f"row {i}", ts_ns=i, n=i)  # noqa: G004  names of their own: repeats of one would be held back
+    live.log.info(f"row {i}", ts_ns=i, n=i)  # names of their own: repeats of one would be held back
 
 
 def main(folder: str, flush_s: str, mode: str) -> None:
