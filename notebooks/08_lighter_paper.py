@@ -32,7 +32,7 @@ import mmlab
 # %% tags=["parameters"]
 feed_path = ""  # a feed file; empty: the synthetic sample that comes with mmlab
 speed = 10.0  # times as fast as recorded
-trade_s = 20.0  # how long to trade
+trade_s = 10.0  # how long to trade
 run_dir = ""  # run directory to make; empty: a temporary one
 
 # %% [markdown]

@@ -36,8 +36,11 @@ def shared_data(name: str) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: Playwright leaves an event loop running, beside which no other can run."""
-    items.sort(key=lambda item: "browser" in item.path.parts)
+    """Browser tests come last: Playwright leaves an event loop running, beside which no other can run.
+
+    Of them the longest file comes first, so that two processes end together.
+    """
+    items.sort(key=lambda item: ("browser" in item.path.parts, item.path.stem != "test_jupyterlab"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

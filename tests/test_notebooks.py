@@ -20,6 +20,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 QUICK: dict[str, dict[str, Any]] = {
     "02_avellaneda_stoikov_2008": {"paths": 200, "many_paths": 2_000},
     "04_live_tuning": {"stop_at_end": True},
+    "08_lighter_paper": {"trade_s": 3.0},
 }
 """Parameters with which a notebook runs quickly; the others run as they are."""
 

@@ -59,10 +59,6 @@ def test_the_supervisor_cancels_when_the_engine_dies_and_shows_no_key(trial, exc
             assert not [part for part in parts if part.encode() in words]
 
 
-def test_the_venue_cancels_when_nobody_is_left(trial, exchange):
-    assert gone(exchange, trial.kill("engine", "supervisor")) is not None
-
-
 def test_a_restart_adopts_or_cancels_what_was_left(exchange, server, tmp_path):
     first = kills.Trial(exchange, tmp_path)
     try:
@@ -86,37 +82,26 @@ def clients(session):
     return {order["client_order_id"] for order in session.state()["orders"]}
 
 
-def test_the_command_trades_and_ends_in_order(exchange, server, tmp_path):
+def test_a_dry_run_by_the_command_sends_nothing_and_an_interrupt_ends_it_in_order(exchange, server, tmp_path):
+    before = len(exchange.trades())
     words = [f"--set={name}={json.dumps(value)}" for name, value in kills.SETTINGS.items()]
-    program = "import signal, sys; from mmlab.cli import main; signal.signal(signal.SIGINT, signal.default_int_handler)"
     # a shell's background jobs ignore the signal, and hand that down
-    command = [sys.executable, "-c", f"{program}; sys.exit(main())", "live",
+    program = "import signal, sys; from mmlab.cli import main; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{program}; sys.exit(main())", "live", "--dry-run",
                "--paper", server.url, "--paper-keys", str(exchange.ready_file(tmp_path)), "--out",
                str(tmp_path / "run"), "--no-report", *words]  # fmt: skip
+    log = tmp_path / "run" / "log.jsonl"
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            wait_for(exchange.orders, 90)
+            wait_for(lambda: log.exists() and log.read_text().count('"dry_payload"') > 1, 120)
+            sent = exchange.orders()
             process.send_signal(signal.SIGINT)
             said, wrong = process.communicate(timeout=60)
         finally:
             process.kill()
     assert (process.returncode, wrong) == (130, ""), said
-    assert not exchange.orders()
+    assert (sent, exchange.orders(), len(exchange.trades())) == ([], [], before)
     assert mmlab.load_run(tmp_path / "run").info.ended.startswith("interrupted")
-
-
-def test_a_dry_run_sends_nothing(exchange, server, tmp_path):
-    before = server.ready["accounts"][0]["index"], len(exchange.trades())
-    config = mmlab.Config().with_(**kills.SETTINGS)
-    session = mmlab.Session(config, venue="lighter", paper=server.ready, dry_run=True, out=tmp_path / "dry").start()
-    session.until_quoting(60)
-    time.sleep(1)
-    assert not exchange.orders()
-    session.stop()
-    session.wait(60)
-    assert (exchange.account, len(exchange.trades())) == before
-    lines = (tmp_path / "dry" / "log.jsonl").read_text()
-    assert lines.count('"dry_payload"') > 1
 
 
 def wait_for(there, patience_s=PATIENT_S):

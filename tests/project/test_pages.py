@@ -12,7 +12,7 @@ import pytest
 
 from mmlab.cli import parser
 from mmlab.config import Config
-from mmlab.simulator.faults import FaultPlan
+from mmlab.paper_server.faulty import WireFaults
 from mmlab.telemetry.files import FILES
 from mmlab.telemetry.tables import SCHEMAS
 from tools.reference import run_directory_page
@@ -108,7 +108,7 @@ def test_settings_are_ones_that_the_config_takes(tracked):
     assert len(texts) >= 3
     for text in texts:
         values = tomllib.loads(text)
-        (FaultPlan if set(values) & set(FaultPlan.model_fields) else Config)(**values)
+        (WireFaults if set(values) & set(WireFaults.model_fields) else Config)(**values)
 
 
 def slug(heading):
