@@ -3,9 +3,9 @@
     python benchmarks/kills.py                 # every single one and every pair, once
     python benchmarks/kills.py --repeats 5
 
-A paper server serves the sample at ten times its speed. An owner process starts a session on it through the real
-adapter and signer, with the dead-man's switch renewed; then processes are killed with SIGKILL while quotes rest. Open
-orders are asked of the server directly. The last line printed is one JSON object.
+A paper server serves the sample at its own speed, so that few orders end by a fill. An owner process starts a session
+on it through the real adapter and signer, with the dead-man's switch renewed; then processes are killed with SIGKILL
+while quotes rest. Open orders are asked of the server directly. The last line printed is one JSON object.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
     results = []
-    with mmlab.PaperServer(speed=10, loop=True, min_schedule_s=MIN_SCHEDULE_S) as server:
+    with mmlab.PaperServer(speed=1, loop=True, no_limits=True, min_schedule_s=MIN_SCHEDULE_S) as server:
         exchange = PaperExchange(server.ready)
         for _ in range(options.repeats):
             for victims in (*((one,) for one in VICTIMS), *PAIRS):
