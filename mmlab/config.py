@@ -26,7 +26,15 @@ def _number(default: float | None, low: float, high: float, unit: str, text: str
     return Field(default=default, ge=low, le=high, description=text, json_schema_extra={"unit": unit})
 
 
-FIXED = ("venue.", "execution.instance", "strategy.warmup_", "risk.inventory", "risk.portfolio_", "risk.target_pct")
+FIXED = (
+    "venue.",
+    "telemetry.",
+    "execution.instance",
+    "strategy.warmup_",
+    "risk.inventory",
+    "risk.portfolio_",
+    "risk.target_pct",
+)
 """Beginnings of the names that a running session cannot change: they say where it trades and what it began with."""
 
 

@@ -261,11 +261,11 @@ class Engine:
 
     def _hear(self, rows: Array) -> None:
         self.market_batches += 1
-        if self.live is not None:
-            self.live.heard(int(rows["exch_ns"][-1]), int(rows["local_ns"][-1]))
         if not self.decider.hear(rows):
             return
-        exch_ns, _, bid, ask, _, _, usable = self.decider.best
+        exch_ns, local_ns, bid, ask, _, _, usable = self.decider.best
+        if self.live is not None:
+            self.live.heard(exch_ns, local_ns)
         valid, now_ns = usable != 0, self.now()
         self.desk.mid(exch_ns, 0.5 * (bid + ask) * self.setup.instrument.tick_size if valid else np.nan)
         self.participation.book(valid=valid, now_ns=now_ns)

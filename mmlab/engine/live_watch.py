@@ -27,7 +27,7 @@ class LiveWatch:
     """Price at which the venue would liquidate us; 0: none."""
 
     def heard(self, exch_ns: int, local_ns: int) -> None:
-        """A market message of `exch_ns` came at `local_ns`."""
+        """A change of the best quotes at `exch_ns` was heard of at `local_ns`."""
         self.least_ns = min(self.least_ns, local_ns - exch_ns)
 
     def look(self, kill: Kill, mid_ticks: float, position_lots: int) -> tuple[list[Verdict], list[Switch]]:

@@ -1,4 +1,4 @@
-"""Cancelling everything at a live venue without the engine: the supervisor's last duty, and `mmlab rescue`'s."""
+"""Cancelling everything at a live venue without the engine: the supervisor's last duty."""
 
 from __future__ import annotations
 

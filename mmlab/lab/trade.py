@@ -110,8 +110,10 @@ class Trade:
         finally:
             if self._shadows is not None:
                 self._shadows.stop()
-            await market.close()
-            files.close(replace(info, finished=utc_now(), counters=self._counters()))
+            try:
+                await market.close()
+            finally:
+                files.close(replace(info, finished=utc_now(), counters=self._counters()))
 
     async def open(self) -> RunInfo:
         """Connect to the market; what ``run.json`` says at the start.

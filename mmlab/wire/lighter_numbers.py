@@ -34,13 +34,8 @@ def units(text: str, decimals: int) -> int:
     return found
 
 
-def signed_units(text: str, decimals: int) -> int:
-    """As `units`, of a number that may be negative."""
-    return -units(text[1:], decimals) if text.startswith("-") else units(text, decimals)
-
-
 def nearest_units(text: str, decimals: int) -> int:
-    """As `signed_units`, of a number that may have more decimals: to the nearest unit, half away from zero."""
+    """As `units`, of a number that may be negative or have more decimals: to the nearest unit, half away from zero."""
     sign, text = (-1, text[1:]) if text.startswith("-") else (1, text)
     whole, _, part = text.partition(".")
     head = units(f"{whole}.{part[:decimals]}", decimals)

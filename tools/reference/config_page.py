@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -25,7 +25,7 @@ AT_START = {
     "venue": "the connection is made at the start",
 }
 """Fields, or whole sections, that count from the next start only, and why."""
-reloads: Callable[[str], bool] = getattr(config, "reloads", lambda _: True)
+reloads = config.reloads
 """What a running session refuses to change, too, once the config says so itself."""
 
 HEAD = """# Configuration reference

@@ -134,13 +134,6 @@ class Credentials:
         keys = {index: Secret(_without_prefix(found[index])) for index in wanted}
         return cls(account_index, keys, tuple(cancel_keys))
 
-    @classmethod
-    def from_ready_line(cls, ready: Mapping[str, Any]) -> Credentials:
-        """All keys of a paper server's first account but the last, which is left for a supervisor; one for cancels."""
-        account = ready["accounts"][0]
-        *indexes, _ = sorted(int(index) for index in account["api_keys"])
-        return cls.from_paper(ready, int(account["index"]), indexes, indexes[-1:])
-
 
 def find_key(account_index: int, index: int, environ: Mapping[str, str] = os.environ) -> Secret:
     """A private key from the environment, else from the keyring.

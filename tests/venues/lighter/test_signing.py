@@ -165,7 +165,7 @@ def test_keys_come_from_the_environment_or_the_keyring(monkeypatch: pytest.Monke
 def test_a_paper_servers_keys() -> None:
     """As its ready line tells them."""
     ready = {"accounts": [{"index": 3, "api_keys": {str(i): KEY for i in (4, 5, 6, 7)}}]}
-    assert Credentials.from_ready_line(ready).quote_keys == (4, 5)
+    assert Credentials.from_paper(ready, 3, (4, 5, 6), (6,)).quote_keys == (4, 5)
     assert Credentials.from_paper(ready, 3, (7,), ()).quote_keys == (7,)
     for account, keys, word in ((4, (4,), "account 4"), (3, (9,), "no API keys")):
         with pytest.raises(ConfigError, match=word):
