@@ -175,10 +175,9 @@ def test_dask_workers_of_a_command_line_give_the_same_table(feed, outcomes, tmp_
             client.wait_for_workers(2, timeout=60)
             table = mmlab.sweep(feed, None, GRID, client=client)
     finally:
-        for process in started:
-            process.terminate()
-        for process in started:
-            process.wait(20)
+        for process in reversed(started):  # workers first, and at once: they wait long for a scheduler that has gone
+            process.kill()
+            process.wait()
     same(table, mmlab.sweep(feed, None, GRID, workers=1))
     assert {o.pid for o in outcomes} <= {process.pid for process in started[1:]}
     assert {o.compiled for o in outcomes} == {0}
