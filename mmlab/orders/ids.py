@@ -1,8 +1,8 @@
 """Client order ids: 48 bits from which an order is known as ours after a crash, without any file.
 
-    bit 47     46..43       42..19              18..13              12..0
+    bit 47     46..43       42..16              15..10              9..0
     1 (mark)   instance     session             slot                version
-               which mmlab  32 s steps from     side, rung, half    counts the orders
+               which mmlab  4 s steps from      side, rung, half    counts the orders
                of account   2024 (17 years)     (see `slot_code`)   of one slot
 
 The mark makes every id larger than counters and millisecond times, which other programs use. A session is a step of
@@ -18,13 +18,14 @@ from mmlab.events import ASK, BID, MAX_RUNGS, NS_PER_S
 
 ORIGIN_NS = 1_704_067_200 * NS_PER_S
 """2024-01-01 UTC, where sessions are counted from."""
-SESSION_NS = 32 * NS_PER_S
+SESSION_NS = 4 * NS_PER_S
 EXIT_RUNG = MAX_RUNGS
 """Rung number of orders that take instead of rest (age exit, flatten)."""
 SLOTS = 64
-VERSIONS = 1 << 13
+_VERSION_BITS, _SESSION_AT, _INSTANCE_AT = 10, 16, 43
+VERSIONS = 1 << _VERSION_BITS
 INSTANCES = 16
-_SESSIONS = 1 << 24
+_SESSIONS = 1 << 27
 _MARK = 1 << 47
 
 
@@ -46,19 +47,20 @@ def slot_code(side: int, rung: int, half: int) -> int:
 
 def pack(instance: int, session: int, slot: int, version: int) -> int:
     """Make an id; all parts must be in range."""
-    return _MARK | instance << 43 | session << 19 | slot << 13 | version
+    return _MARK | instance << _INSTANCE_AT | session << _SESSION_AT | slot << _VERSION_BITS | version
 
 
 def unpack(client_id: int) -> ClientId | None:
     """Parts of an id of ours; None if it cannot be one."""
     if not _MARK <= client_id < 2 * _MARK:
         return None
-    slot = client_id >> 13 & 63
+    slot = client_id >> _VERSION_BITS & (SLOTS - 1)
     rung = slot >> 1 & 15
     if rung > EXIT_RUNG:
         return None
     side = BID if slot & 32 else ASK
-    return ClientId(client_id >> 43 & 15, client_id >> 19 & 0xFFFFFF, side, rung, slot & 1, client_id & (VERSIONS - 1))
+    session, version = client_id >> _SESSION_AT & (_SESSIONS - 1), client_id & (VERSIONS - 1)
+    return ClientId(client_id >> _INSTANCE_AT & (INSTANCES - 1), session, side, rung, slot & 1, version)
 
 
 def session_at(ts_ns: int) -> int:
@@ -74,7 +76,7 @@ class IdSource:
     instance : int
         0..15, which mmlab of the account this is.
     start_ns : int
-        When this life began. No order may be sent before `opens_ns`, at most 32 s later.
+        When this life began. No order may be sent before `opens_ns`, at most 4 s later.
     """
 
     def __init__(self, instance: int, start_ns: int) -> None:

@@ -24,7 +24,7 @@ NOW = ORIGIN_NS + 80_000_000 * NS_PER_S
 sides, rungs, halves = st.sampled_from((1, -1)), st.integers(0, EXIT_RUNG), st.integers(0, 1)
 
 
-@given(st.integers(0, INSTANCES - 1), st.integers(0, 2**24 - 1), sides, rungs, halves, st.integers(0, VERSIONS - 1))
+@given(st.integers(0, INSTANCES - 1), st.integers(0, 2**27 - 1), sides, rungs, halves, st.integers(0, VERSIONS - 1))
 def test_round_trip(instance, session, side, rung, half, version):
     client_id = pack(instance, session, slot_code(side, rung, half), version)
     assert 0 < client_id < 2**48
