@@ -22,6 +22,7 @@ import asyncio
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,22 +60,31 @@ class Sent:
     def __init__(self) -> None:
         self.by_nonce: dict[tuple[int, int], Any] = {}
         self.by_client: dict[int, Any] = {}
-        self.reused = self.transactions = 0
+        self.reused = self.transactions = self.batches = 0
 
     def watch(self, venue: Any) -> None:
         """Look at each payload on its way."""
-        send = venue.send
+        send, send_batch = venue.send, venue.send_batch
 
-        def seen(payload: Payload) -> Any:
+        def look(payload: Payload) -> None:
             tx = payload.transaction
             self.transactions += 1
             self.reused += self.by_nonce.setdefault((tx.key, tx.nonce), tx) != tx
             if tx.kind == TxKind.PLACE:
                 content = (tx.side, tx.price_ticks, tx.size_lots, tx.flags)
                 self.reused += self.by_client.setdefault(tx.client_id, content) != content
+
+        def seen(payload: Payload) -> Any:
+            look(payload)
             return send(payload)
 
-        venue.send = seen
+        def seen_batch(payloads: Sequence[Payload]) -> Any:
+            self.batches += 1
+            for payload in payloads:
+                look(payload)
+            return send_batch(payloads)
+
+        venue.send, venue.send_batch = seen, seen_batch
 
 
 class Looks:
@@ -134,7 +144,8 @@ def trial(feed: str, minutes: float, faults: str, folder: Path) -> dict[str, Any
     )
     hard = float(run.info.params["risk"]["hard_lots"]) * run.instrument.lot_size
     result = {
-        "ended": run.info.ended, "transactions": sent.transactions, "reused": sent.reused, "looks": looks.n,
+        "ended": run.info.ended, "transactions": sent.transactions, "batches": sent.batches, "reused": sent.reused,
+        "looks": looks.n,
         "most_long": looks.most[1], "most_short": looks.most[-1], "hard_limit": hard, "locked": looks.locked,
         "left": len(left), "working": len(manager.orders), "lots_equal": abs(ours - theirs) < 1e-9, "position": theirs,
         "trades": len(trades), "fills": len(fills), "trades_equal": same, "fees": float(mine["fee"].sum()),

@@ -23,6 +23,7 @@ import tempfile
 import time
 import warnings
 from bisect import bisect_right
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
@@ -63,14 +64,20 @@ class Watch:
 
         def venue(params: Any) -> Any:
             made = venue_of(params)
-            send = made.send
+            send, send_batch = made.send, made.send_batch
 
             def seen(payload: Payload) -> Any:
                 reply = send(payload)
                 self._sent(payload, perf_counter_ns())
                 return reply
 
-            made.send = seen
+            def seen_batch(payloads: Sequence[Payload]) -> Any:
+                replies = send_batch(payloads)
+                for payload in payloads:
+                    self._sent(payload, perf_counter_ns())
+                return replies
+
+            made.send, made.send_batch = seen, seen_batch
             return made
 
         market.open, market.venue = opened, venue

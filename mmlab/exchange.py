@@ -72,6 +72,8 @@ class VenueRules(msgspec.Struct, frozen=True):
     """Longest time a payload that left us may still reach the book, its link alive or not."""
     min_lots: int = 1
     max_in_flight: int = 50
+    max_batch: int = 1
+    """Payloads of one key, with consecutive nonces, that may leave as one message."""
     wall_clock: bool = False
     """Its times are of now, so that they can be held against our clock."""
     rate: RateRule = RateRule()

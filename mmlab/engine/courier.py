@@ -123,27 +123,32 @@ class Courier:
 
     def _send_all(self, waiting: list[tuple[int, Payload]]) -> None:
         """The sender's work."""
-        for tx_id, payload in waiting:
-            self._hand_over(tx_id, payload)
+        leaving = [one for one in waiting if self._may_leave(*one)]
+        for batch in batches(leaving, self.venue.rules.max_batch):
+            try:
+                if len(batch) == 1:
+                    replies = [self.venue.send(batch[0][1])]
+                else:
+                    replies = self.venue.send_batch([payload for _, payload in batch])
+            except Exception as error:  # noqa: BLE001  it may have left: only reconciliation can tell
+                for tx_id, _ in batch:
+                    self._report(e.Unclear(self._now(), tx_id, text_of(error)))
+                continue
+            for (tx_id, _), reply in zip(batch, replies, strict=True):
+                reply.add_done_callback(partial(self._reply_done, tx_id))
 
-    def _hand_over(self, tx_id: int, payload: Payload) -> None:
+    def _may_leave(self, tx_id: int, payload: Payload) -> bool:
         """The last gate before the venue."""
         asked_ns, by_market = self._asked_ns.pop(tx_id, (0, False))
-        risky = payload.transaction.kind in RISKY
-        if risky and (why := self._barred()):
+        if payload.transaction.kind in RISKY and (why := self._barred()):
             self._replied(tx_id, NotSent(why))
-            return
+            return False
         now_ns = perf_counter_ns()
         if by_market:
             self.stopwatch.add("total", now_ns - asked_ns)
         if decided_ns := self._cancels_ns.pop(tx_id, 0):
             self.stopwatch.add("cancel", now_ns - decided_ns)
-        try:
-            reply = self.venue.send(payload)
-        except Exception as error:  # noqa: BLE001  it may have left: only reconciliation can tell
-            self._report(e.Unclear(self._now(), tx_id, text_of(error)))
-            return
-        reply.add_done_callback(partial(self._reply_done, tx_id))
+        return True
 
     # --- Back --------------------------------------------------------------------------------------------------------
 
@@ -190,3 +195,22 @@ class Courier:
         except Exception as error:  # noqa: BLE001  no answer, however that came about
             self._log.warning("query_failed", ts_ns=self._now(), what=query.what, error=text_of(error))
         self._report(msgspec.structs.replace(event, ts_ns=self._now()))
+
+
+def batches(leaving: list[tuple[int, Payload]], most: int) -> list[list[tuple[int, Payload]]]:
+    """Payloads that may go as one message: of one key, with consecutive nonces, at most so many; the first one's order.
+
+    A key's payloads stay in order, and nothing else has one: nonces are counted for each key.
+    """
+    if most == 1 or len(leaving) == 1:
+        return [[one] for one in leaving]
+    made: list[list[tuple[int, Payload]]] = []
+    newest: dict[int, list[tuple[int, Payload]]] = {}
+    for one in leaving:
+        tx = one[1].transaction
+        batch = newest.get(tx.key)
+        if batch is None or len(batch) == most or tx.nonce != batch[-1][1].transaction.nonce + 1:
+            batch = newest[tx.key] = []
+            made.append(batch)
+        batch.append(one)
+    return made

@@ -7,7 +7,7 @@ A venue never raises into the engine for what a network or an exchange does: a r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -65,6 +65,9 @@ class Venue(Protocol):
 
     def send(self, payload: Payload) -> asyncio.Future[Reply]:
         """Hand `payload` to the connection, after all that were sent before; the reply comes later, or never."""
+
+    def send_batch(self, payloads: Sequence[Payload]) -> list[asyncio.Future[Reply]]:
+        """The same for several, as one message; asked for within `rules.max_batch` only."""
 
     async def view(self, since_trade_id: int) -> AccountView:
         """The account as it is, with all trades after `since_trade_id`.

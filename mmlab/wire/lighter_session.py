@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from mmlab.wire.lighter_terms import SEND_TX
+from mmlab.wire.lighter_terms import SEND_TX, SEND_TX_BATCH
 
 PING, PONG = b'{"type":"ping"}', b'{"type":"pong"}'
 
@@ -103,6 +104,14 @@ def opened(frame: bytes) -> tuple[str, int, bytes]:
     """Name, type and info of a frame made by `transaction`."""
     data: Any = msgspec.json.decode(frame, type=_TxFrame).data
     return data.id, data.tx_type, bytes(data.tx_info)
+
+
+def batch(frames: Sequence[bytes]) -> bytes:
+    """One frame of the transactions of several made by `transaction`; its answer is known by the first one's name."""
+    names, types, infos = zip(*map(opened, frames), strict=True)
+    texts = {"tx_types": list(types), "tx_infos": [info.decode() for info in infos]}
+    data = {"id": names[0]} | {name: msgspec.json.encode(value).decode() for name, value in texts.items()}
+    return msgspec.json.encode({"type": SEND_TX_BATCH, "data": data})
 
 
 _NAME_AT = len(transaction(b"", 0, b"").partition(b'"id":"')[0]) + len(b'"id":"')

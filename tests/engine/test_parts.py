@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmlab.engine.courier import KEPT, Courier
+from mmlab.engine.courier import KEPT, Courier, batches
 from mmlab.engine.emergency import cancel_everything
 from mmlab.engine.inbound import Inbound
 from mmlab.engine.mailbox import Mailbox, Stage
@@ -446,3 +446,12 @@ def test_a_task_that_ran_long_begins_a_new_row_of_restarts() -> None:
     deaths, gave_up, _ = run_virtual(main(healthy=False))
     assert deaths == 100
     assert gave_up == ["task test died"]
+
+
+def test_payloads_of_a_key_leave_together_in_order() -> None:
+    def one(tx_id: int, key: int, nonce: int) -> tuple[int, Payload]:
+        return tx_id, Payload(Transaction(TxKind.PLACE, key, nonce))
+
+    leaving = [one(1, 4, 10), one(2, 5, 7), one(3, 4, 11), one(4, 4, 13), one(5, 4, 14), one(6, 4, 15), one(7, 5, 8)]
+    assert [[tx_id for tx_id, _ in batch] for batch in batches(leaving, 2)] == [[1, 3], [2, 7], [4, 5], [6]]
+    assert batches(leaving, 1) == [[one] for one in leaving]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
-from mmlab.exchange import AccountMessage, Linked, Reply, Unlinked
+from mmlab.exchange import AccountMessage, Linked, NotSent, Rejected, Reply, Unlinked
 from mmlab.venues.lighter.account import FAMILIES, AccountTracker
 from mmlab.venues.lighter.auth import Tokens
 from mmlab.venues.lighter.endpoint import Endpoint
 from mmlab.venues.lighter.link import USUAL, Link, Timing
 from mmlab.venues.lighter.log import Log
 from mmlab.venues.lighter.pipe import Pipe
-from mmlab.venues.lighter.replies import Replies
+from mmlab.venues.lighter.replies import Replies, unsure
 from mmlab.wire import lighter_account as wire
 from mmlab.wire.lighter import UNREADABLE
-from mmlab.wire.lighter_session import Head, decode_reply, name_of
+from mmlab.wire.lighter_session import Head, batch, decode_reply, name_of
 from mmlab.wire.lighter_terms import SEND_TX, SEND_TX_BATCH
 
 MOST_WAITING = 10_000
@@ -25,6 +26,8 @@ RENEW_AT = 0.8
 """Share of their token's life after which subscriptions are made anew."""
 DOUBT_S = 2.0
 """Least time between two doubts: unreadable frames must not keep us from quoting for ever."""
+SINGLY_S = 60.0
+"""No batches for so long after one was refused."""
 
 
 class AccountFeed:
@@ -45,7 +48,7 @@ class AccountFeed:
         self._pipe: Pipe[AccountMessage] | None = None
         self._loop = asyncio.get_running_loop()
         self._renewal: asyncio.TimerHandle | None = None
-        self._doubted_s = float("-inf")
+        self._doubted_s = self._singly_until_s = float("-inf")
 
     @property
     def up(self) -> bool:
@@ -68,12 +71,36 @@ class AccountFeed:
         async for message in pipe:
             yield message
 
-    def send(self, frame: bytes, reply: asyncio.Future[Reply]) -> bool:
-        """Write a transaction now; False without a connection."""
-        if not self.link.up or not self.link.send(frame):
-            return False
-        self._replies.expect(name_of(frame), reply)
-        return True
+    def send(self, frame: bytes, reply: asyncio.Future[Reply]) -> None:
+        """Write a transaction now."""
+        if self.link.up and self.link.send(frame):
+            self._replies.expect(name_of(frame), reply)
+        else:
+            reply.set_result(NotSent("no connection"))
+
+    def send_batch(self, frames: Sequence[bytes], replies: Sequence[asyncio.Future[Reply]]) -> None:
+        """Write several transactions of one key as one frame.
+
+        For a while after a batch was refused each goes alone, so that the next refusal names its transaction.
+        """
+        if self._loop.time() < self._singly_until_s:
+            for frame, reply in zip(frames, replies, strict=True):
+                self.send(frame, reply)
+        elif self.link.up and self.link.send(batch(frames)):
+            whole: asyncio.Future[Reply] = self._loop.create_future()
+            self._replies.expect(name_of(frames[0]), whole)
+            whole.add_done_callback(partial(self._batch_done, replies))
+        else:
+            for reply in replies:
+                reply.set_result(NotSent("no connection"))
+
+    def _batch_done(self, replies: Sequence[asyncio.Future[Reply]], whole: asyncio.Future[Reply]) -> None:
+        said = whole.result()
+        if isinstance(said, Rejected):
+            self._singly_until_s = self._loop.time() + SINGLY_S
+        for reply in replies:
+            if not reply.done():
+                reply.set_result(unsure(said))
 
     # --- The link says -----------------------------------------------------------------------------------------------
 

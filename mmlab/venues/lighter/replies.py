@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from mmlab.exchange import Accepted, Rejected, Reply, Unanswered
-from mmlab.venues.lighter.rules import UNCLEAR_CODES, retry_after_ns
+from mmlab.exchange import Accepted, ErrorClass, Rejected, Reply, Unanswered
+from mmlab.venues.lighter.rules import ERRORS, UNCLEAR_CODES, retry_after_ns
 from mmlab.wire.lighter_session import Fault, Head, TxReply
 from mmlab.wire.lighter_terms import NONCE_TEXT, QUOTA_TEXT, Code
 
 MOST = 1000
 """Answers waited for; older ones are given up (the order manager has done so long before)."""
+ABOUT_ALL = (ErrorClass.RESYNC_NONCE, ErrorClass.RETRYABLE_BACKOFF)
+"""Classes of refusals that concern every transaction of a batch."""
 
 
 def reply_of(answer: TxReply, *, with_quota: bool) -> Reply:
@@ -39,6 +41,17 @@ def meaning(code: int, text: str, quota: int | None = None, wait_ns: int = 0) ->
     elif QUOTA_TEXT in text:
         code = int(Code.TOO_MANY_REQUESTS)
     return Rejected(code, text[:200], wait_ns or retry_after_ns(code))
+
+
+def unsure(reply: Reply) -> Reply:
+    """What an answer to a batch means for each of its transactions.
+
+    A refusal does not tell which of them it is about, nor what became of the others: only those about nonces and limits
+    are sure to be about all.
+    """
+    if isinstance(reply, Rejected) and ERRORS.get(reply.code) not in ABOUT_ALL:
+        return Unanswered(f"a batch was refused: code {reply.code}: {reply.reason}")
+    return reply
 
 
 class Replies:

@@ -9,6 +9,7 @@ from mmlab.exchange import Costs, ErrorClass, QuotaRule, RateRule, VenueRules
 from mmlab.instrument import Instrument
 from mmlab.wire.lighter_rest import Limits, Market
 from mmlab.wire.lighter_terms import (
+    MAX_BATCH,
     MAX_IN_FLIGHT,
     MODIFY_KEEPS_QUEUE,
     PREMIUM_TX_PER_MIN,
@@ -120,6 +121,7 @@ def rules_of(
         min_lots=instrument.min_size_lots,
         wall_clock=True,
         max_in_flight=MAX_IN_FLIGHT - 5,  # so that cancels find room
+        max_batch=MAX_BATCH,
         rate=rate_rule(limits),
         quota=QuotaRule(
             on=tier_of(limits) != "standard",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -149,9 +149,17 @@ class LighterVenue:
             reply.set_result(NotSent("closed"))
         elif self._submit == "rest" or (not self._account.up and payload.transaction.kind in LAST_RESORT):
             self._posting.send(payload, reply)
-        elif not self._account.send(payload.data, reply):
-            reply.set_result(NotSent("no connection"))
+        else:
+            self._account.send(payload.data, reply)
         return reply
+
+    def send_batch(self, payloads: Sequence[Payload]) -> list[asyncio.Future[Reply]]:
+        """Write several payloads of one key as one frame; over REST and in a dry run they go one by one."""
+        if self._dry is not None or self._closed or self._submit == "rest" or not self._account.up:
+            return [self.send(payload) for payload in payloads]
+        replies: list[asyncio.Future[Reply]] = [self._loop.create_future() for _ in payloads]
+        self._account.send_batch([payload.data for payload in payloads], replies)
+        return replies
 
     async def view(self, since_trade_id: int) -> AccountView:
         """The account as it is, with all trades after `since_trade_id`; raises `VenueError`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -186,6 +186,10 @@ class PaperVenue:
             if message is _END:
                 return
             yield message
+
+    def send_batch(self, payloads: Sequence[Payload]) -> list[asyncio.Future[Reply]]:
+        """One by one: there is nothing to gain here."""
+        return [self.send(payload) for payload in payloads]
 
     def send(self, payload: Payload) -> asyncio.Future[Reply]:
         """Hand `payload` to the connection; the reply comes later, or never."""

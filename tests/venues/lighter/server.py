@@ -40,6 +40,7 @@ class Server:
         self.counts: Counter[str] = Counter()
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.txs: list[dict[str, Any]] = []
+        self.batches: list[int] = []
         self.nonces: dict[int, int] = {}
         self.orders: dict[int, dict[str, Any]] = {}
         self.trades: list[dict[str, Any]] = []
@@ -264,6 +265,14 @@ class Server:
                 if not self.echo_id:
                     answer.pop("tx_hash", None)
                 await self.push(socket, "sendtx", {**named, **answer}, kind)
+        elif kind == "jsonapi/sendtxbatch":
+            data = frame["data"]
+            types, infos = (msgspec.json.decode(data[name]) for name in ("tx_types", "tx_infos"))
+            txs = [{"tx_type": t, "tx_info": msgspec.json.decode(i)} for t, i in zip(types, infos, strict=True)]
+            self.batches.append(len(txs))
+            answers = [self.take(tx) for tx in txs]
+            answer = next((one for one in answers if one["code"] != 200), answers[0])
+            await self.push(socket, "sendtxbatch", {"id": data["id"], **answer, "tx_hash": []}, kind)
 
     def first(self, family: str) -> dict[str, Any]:
         if family == "order_book":

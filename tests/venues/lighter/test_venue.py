@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from mmlab.exchange import Accepted, FillUpdate, Linked, OrderUpdate, PositionUpdate, Transaction, TxKind
+import asyncio
+
+from mmlab.exchange import (
+    Accepted,
+    FillUpdate,
+    Linked,
+    OrderUpdate,
+    PositionUpdate,
+    Rejected,
+    Transaction,
+    TxKind,
+    Unanswered,
+)  # fmt: skip
 from tests.venues.lighter.helpers import market_and_account, run, until
 
 
@@ -34,5 +46,36 @@ def test_an_order_rests_fills_and_is_cancelled() -> None:
             cancel = Transaction(TxKind.CANCEL, 6, await venue.nonce(6), client_id=1 << 47)
             assert await venue.send(venue.signer.sign(cancel)) == Accepted(900)
             await until(lambda: heard.account[-1].order.status == "canceled")
+
+    run(main())
+
+
+def test_a_batch_is_one_frame_and_a_refused_one_leaves_all_unclear() -> None:
+    """After a refusal that may be about any of them each goes alone."""
+
+    async def main() -> None:
+        async with market_and_account() as (server, venue, heard):
+            sign = venue.signer.sign
+            payloads = [sign(place(5 + n, (1 << 47) + n)) for n in range(3)]
+            replies = await asyncio.gather(*venue.send_batch(payloads))
+            assert replies == [Accepted(900)] * 3 and server.batches == [3]
+            await until(lambda: sum(isinstance(m, OrderUpdate) for m in heard.account) == 3)
+            server.reply = lambda _: {"code": 21739, "message": "not enough margin"}
+            replies = await asyncio.gather(*venue.send_batch([sign(place(8 + n, (1 << 47) + 9 + n)) for n in range(2)]))
+            assert [type(reply) for reply in replies] == [Unanswered] * 2 and server.batches == [3, 2]
+            replies = await asyncio.gather(*venue.send_batch([sign(place(8 + n, (1 << 47) + 9 + n)) for n in range(2)]))
+            assert replies == [Rejected(21739, "not enough margin")] * 2 and server.batches == [3, 2]
+
+    run(main())
+
+
+def test_a_batch_with_a_bad_nonce_is_refused_as_a_whole() -> None:
+    """That is no doubt: the key asks for its nonce."""
+
+    async def main() -> None:
+        async with market_and_account() as (server, venue, _):
+            payloads = [venue.signer.sign(place(70 + n, (1 << 47) + n)) for n in range(2)]
+            replies = await asyncio.gather(*venue.send_batch(payloads))
+            assert replies == [Rejected(21104, "invalid nonce")] * 2 and server.batches == [2]
 
     run(main())
