@@ -41,6 +41,10 @@ class Bank:
     def __len__(self) -> int:
         return len(self._payloads)
 
+    def has(self, transaction: Transaction) -> bool:
+        """Whether there is a payload of exactly this transaction, fresh or not."""
+        return transaction in self._payloads
+
     def put(self, payload: Payload, signed_ns: int) -> None:
         """Keep a payload that was signed at `signed_ns`."""
         self.counts["signed"] += 1

@@ -32,6 +32,7 @@ KEPT = 1000
 """Signed payloads that wait for their `Send`: far more than may be in flight."""
 RISKY = (TxKind.PLACE, TxKind.MODIFY)
 """Transactions that may open risk."""
+NAMES = {kind: kind.name.lower() for kind in TxKind}
 
 
 class Courier:
@@ -113,7 +114,7 @@ class Courier:
             self._report(e.SendFailed(self._now(), send.tx_id, "no payload"))
             return
         self.messages += 1
-        self.sent[payload.transaction.kind.name.lower()] += 1
+        self.sent[NAMES[payload.transaction.kind]] += 1
         self.outbox.lay((send.tx_id, payload))
 
     def flush(self) -> None:

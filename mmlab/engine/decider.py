@@ -1,7 +1,8 @@
 """The decision kernel as the engine holds it: inputs in, targets out, and every input written down.
 
-What reaches the kernel goes through `Decider` alone, in one order, and is handed to `record` as `INPUT` rows before it
-is taken; so a run's inputs, fed to a fresh `Decider`, give the same decisions bit for bit (`mmlab.engine.rerun`).
+What reaches the kernel goes through `Decider` alone, in one order, and is handed to `record` as `INPUT` rows; so a
+run's inputs, fed to a fresh `Decider`, give the same decisions bit for bit (`mmlab.engine.rerun`). The rows of a market
+message and of the decision on it wait until `settle`, or the next input: orders leave first.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Decider:
         self.heard_gates: Callable[[Array], object] = _unheard
         """Takes each batch of `GATE` rows too, good only during the call."""
         self._record, self._user = record, quoter or no_quoter()
+        self._owed: list[tuple[str, Array, Array | None]] = []
+        self._owes_decision = False
         self._quoter: Any = self._user.function if INTERPRETED else self._user.address
         self._kernels = load_kernels()
         self._targets = records(np.zeros(2 * MOST_TARGETS, TARGET))
@@ -90,10 +93,11 @@ class Decider:
 
     def hear(self, rows: Array) -> int:
         """Take market rows: whole venue messages, in the order received. Returns how many changed the best quotes."""
+        self.settle()
         n = rows.size
         inputs = self._heard[:n] if n <= HEARD else np.zeros(n, INPUT)
         heard: int = self._kernels.hear(self.params, self.state, self.book, self.levels, rows, inputs)
-        self._record("inputs", inputs)
+        self._owed.append(("inputs", inputs, None))
         last_ns = self._heard_ns.item(n - 1) if n <= HEARD else int(inputs["local_ns"][-1])
         self.last_ns = max(self.last_ns, last_ns)
         if heard & 1:
@@ -137,6 +141,7 @@ class Decider:
 
     def _own(self, kind: InputKind, t_ns: int) -> Array:
         """The one row of own inputs, blank but for kind and time."""
+        self.settle()
         self.last_ns = max(self.last_ns, t_ns)
         row = self._input
         row[0] = (0, t_ns, kind, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
@@ -158,9 +163,12 @@ class Decider:
 
     def decide(self, t_ns: int) -> tuple[Quote, ...]:
         """Where quotes should rest now: the very tuple given last if nothing changed."""
+        if self._owes_decision:
+            self.settle()
         t_ns = self.last_ns = max(t_ns, self.last_ns)
         self._deciding_ns[0] = t_ns
-        self._record("inputs", self._deciding)
+        self._owed.append(("inputs", self._deciding, None))
+        self._owes_decision = True
         targets, row = self._targets, self._decision
         told = self._kernels.decide(self.params, self.state, self.book, self.levels, t_ns, targets, row, self._quoter)
         self.decides += 1
@@ -169,10 +177,18 @@ class Decider:
             self._quotes = tuple(
                 [Quote(s, rung, price, lots, flags) for s, rung, flags, price, lots in targets.tolist()]
             )
-            self._record("decisions", row, targets)
+            self._owed.append(("decisions", row, targets))
         if self._gates.item():
             self._drain_gates()
         return self._quotes
+
+    def settle(self) -> None:
+        """Hand on to the record what waits: its memory is needed for the next message."""
+        if self._owed:
+            for owed in self._owed:
+                self._record(*owed)
+            self._owed.clear()
+            self._owes_decision = False
 
     def _drain_gates(self) -> None:
         log = self.state[0]["gates"]

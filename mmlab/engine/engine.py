@@ -258,6 +258,7 @@ class Engine:
             elif do is not None:
                 do()
         self._decide(stamp)
+        self.decider.settle()
 
     def _hear(self, rows: Array) -> None:
         self.market_batches += 1

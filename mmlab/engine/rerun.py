@@ -64,6 +64,7 @@ def rerun(
             repeat(decider, row, params)
     if start < inputs.size:
         decider.hear(market_rows(inputs[start:]))
+    decider.settle()
     return {
         name: np.concatenate(written[name]) if written[name] else np.zeros(0, dtype) for name, dtype in TABLES.items()
     }

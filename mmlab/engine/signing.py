@@ -91,8 +91,10 @@ class SignerWorker:
         """Have a transaction signed, or take the payload that was signed ahead."""
         self.asked += 1
         if self.bank is not None:
-            self._stock(self.bank)
-            payload = self.bank.take(transaction_of(sign), self._clock())
+            transaction = transaction_of(sign)
+            if not self.bank.has(transaction):
+                self._stock(self.bank)
+            payload = self.bank.take(transaction, self._clock())
             if payload is not None:
                 self._finish(sign, payload)
                 return
@@ -137,8 +139,12 @@ class SignerWorker:
             if work:
                 self._requests.put(_WAKE)
 
+    def _stock_up(self) -> None:
+        if self.bank is not None:
+            self._stock(self.bank)
+
     def _stock(self, bank: Bank) -> None:
-        """Take in what has been signed ahead."""
+        """Take in what has been signed ahead; best before somebody waits for it."""
         while self._made:
             tx, payload, signed_ns = self._made.popleft()
             if isinstance(payload, Payload):
@@ -163,7 +169,8 @@ class SignerWorker:
             try:
                 sign = self._requests.get(block=not self._ahead)
             except Empty:
-                self._sign_ahead()
+                if not self._sign_ahead():
+                    return
                 continue
             if sign is _END:
                 return
@@ -178,23 +185,28 @@ class SignerWorker:
         self.cpu_ns = thread_time_ns()
         if len(self._results) > 1:
             return True  # the loop has been woken, and has not begun to look yet
-        try:
-            self._loop.call_soon_threadsafe(self._collect)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            return False
-        return True
+        return self._call(self._collect)
 
-    def _sign_ahead(self) -> None:
-        """Sign one of the wishes."""
+    def _sign_ahead(self) -> bool:
+        """Sign one of the wishes; False if nobody listens any more."""
         signed_ns = self._clock()  # before it is signed: it is never thought younger than it is
         try:
             transaction = self._making = self._ahead.popleft()
         except IndexError:  # the loop has changed its mind
-            return
+            return True
         self._last = transaction, self._sign(transaction)
         self._made.append((*self._last, signed_ns))
         self._making = None
         self.cpu_ns = thread_time_ns()
+        return bool(self._ahead) or self._call(self._stock_up)
+
+    def _call(self, function: Callable[[], object]) -> bool:
+        """Have something done on the loop; False if it is closed: nobody waits any more."""
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:
+            return False
+        return True
 
     def _collect(self) -> None:
         """Take what the thread has done."""

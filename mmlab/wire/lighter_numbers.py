@@ -1,15 +1,19 @@
 """Lighter's decimal strings as whole units, exactly: a price in ticks, a size in lots. Pure.
 
-One unit is the last decimal that the market has, which is also what transactions count in.
+Prices and sizes come again and again, so what they are is remembered. One unit is the last decimal that the market has,
+which is also what transactions count in.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 MAX_UNITS = (1 << 53) - 1
 """Nothing on the venue is larger; and a float still holds it."""
 MAX_DECIMALS = 18
 
 
+@lru_cache(1 << 16)
 def units(text: str, decimals: int) -> int:
     """Units in a decimal string that is not negative, as "2361.30" with 2 decimals is 236130.
 

@@ -57,6 +57,7 @@ def drive(decider: Decider, events: Array) -> None:
         decider.hear(rows)
         if decider.due(t_ns):
             decider.decide(t_ns)
+    decider.settle()
 
 
 def same_bits(a: Array, b: Array) -> bool:

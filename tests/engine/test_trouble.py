@@ -290,7 +290,7 @@ def test_inner_task_that_dies_makes_the_session_safe(name: str, on_stop: str) ->
         elif name == "order":
             engine._tell_kernel = fail  # type: ignore[method-assign]
         else:
-            engine.courier._hand_over = fail  # type: ignore[method-assign]
+            engine.courier._may_leave = fail  # type: ignore[method-assign]
 
     outcome = play(feed(), quick(risk__on_stop=on_stop), script=script)
     check_safe(outcome, f"task {name} died")

@@ -133,8 +133,8 @@ class MarketTracker:
     # --- Book --------------------------------------------------------------------------------------------------------
 
     def _book(self, frame: BookFrame, now_ns: int) -> Rows:
-        book = frame.order_book
-        if not frame.is_snapshot:
+        book, is_full = frame.order_book, frame.is_snapshot
+        if not is_full:
             if self._nonce is None:
                 self.counters["updates_without_book"] += 1
                 return []
@@ -145,7 +145,7 @@ class MarketTracker:
                 return self._start_over(now_ns)
         bids, asks = self._levels(book.bids), self._levels(book.asks)
         rows: Rows = []
-        if frame.is_snapshot:
+        if is_full:
             if _crossed({p: s for p, s in bids if s}, {p: s for p, s in asks if s}):
                 raise UnusableError("crossed")
             rows = self.lost(now_ns) if self._nonce != book.nonce else []
@@ -153,19 +153,20 @@ class MarketTracker:
         self._apply(bids, asks)
         self._nonce = book.nonce
         exch_ns = self._book_ns = max(self._book_ns, self._time(frame.exch_ns, now_ns))
-        if frame.is_snapshot:
+        if is_full:
             rows.append((exch_ns, now_ns, Kind.SNAPSHOT_BEGIN, 0, 0, 0, book.nonce))
-        rows += [(exch_ns, now_ns, Kind.DEPTH, BID, p, s, book.nonce) for p, s in bids if s or not frame.is_snapshot]
-        rows += [(exch_ns, now_ns, Kind.DEPTH, ASK, p, s, book.nonce) for p, s in asks if s or not frame.is_snapshot]
-        if frame.is_snapshot:
+        rows += [(exch_ns, now_ns, Kind.DEPTH, BID, p, s, book.nonce) for p, s in bids if s or not is_full]
+        rows += [(exch_ns, now_ns, Kind.DEPTH, ASK, p, s, book.nonce) for p, s in asks if s or not is_full]
+        if is_full:
             rows.append((exch_ns, now_ns, Kind.SNAPSHOT_END, 0, 0, 0, book.nonce))
         return rows
 
     def _levels(self, levels: Iterable[Level]) -> list[tuple[int, int]]:
         price_decimals, size_decimals = self._price_decimals, self._size_decimals
         found = [(units(level.price, price_decimals), units(level.size, size_decimals)) for level in levels]
-        if any(price == 0 for price, _ in found):
-            raise UnusableError("a price of zero")
+        for price, _ in found:
+            if price == 0:
+                raise UnusableError("a price of zero")
         return found
 
     def _apply(self, bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> None:
