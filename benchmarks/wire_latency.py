@@ -11,7 +11,8 @@ refresh tolerance 0. Real time, microseconds:
     cancel   a cancel is decided -> its bytes written to the socket
     plain    the official client's ``create_order`` over REST, until its answer is there
 
-The last line is one JSON object.
+With two cores or more the event loop has one of its own, as on a trading host; signer, writer and the server, which
+would be elsewhere, share the others. ``--no-pin`` leaves that to the system. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import tempfile
+import threading
 import time
 import warnings
 from bisect import bisect_right
@@ -118,7 +121,14 @@ class Watch:
             self.bytes_us.append((now_ns - self._frames_ns[at - 1]) / 1e3)
 
 
-async def drive(session: mmlab.Session, watch: Watch, seconds: float) -> dict[str, Any]:
+def pin(threads: list[threading.Thread], cores: set[int]) -> None:
+    """Let threads run on these cores alone."""
+    for thread in threads:
+        if cores and thread.native_id is not None:
+            os.sched_setaffinity(thread.native_id, cores)
+
+
+async def drive(session: mmlab.Session, watch: Watch, seconds: float, cores: tuple[set[int], set[int]]) -> Any:
     """Trade; the engine's own figures at the end."""
     trade = session._trade
     running = asyncio.ensure_future(session.run(duration_s=seconds + WARM_S))
@@ -127,22 +137,29 @@ async def drive(session: mmlab.Session, watch: Watch, seconds: float) -> dict[st
         if running.done():
             await running
     watch.on_stopwatch(trade.engine.stopwatch)
+    loop = threading.current_thread()
+    pin([loop], cores[0])
+    pin([thread for thread in threading.enumerate() if thread is not loop], cores[1])
     await asyncio.sleep(seconds + WARM_S - 1)
     state = trade.state()
     await running
     return state
 
 
-def trial(feed: str, speed: float, seconds: float, folder: Path, *, presign: bool) -> dict[str, Any]:
+def trial(feed: str, speed: float, seconds: float, folder: Path, *, presign: bool, pinned: bool) -> dict[str, Any]:
     """One session."""
+    every = os.sched_getaffinity(0)
+    cores = ({min(every)}, every - {min(every)}) if pinned and len(every) > 1 else (set[int](), set[int]())
+    pin([threading.current_thread()], cores[1])  # the server inherits it
     with mmlab.PaperServer(feed, speed=speed, loop=True, no_limits=True) as server:
         config = mmlab.Config().with_(**SETTINGS, **{"execution.presign.enabled": "on" if presign else "off"})
         session = mmlab.Session(config, venue="lighter", paper=server.ready, out=folder / f"run{presign}")
         watch = Watch()
         watch.install(session._trade)
         begun = time.process_time()
-        state = asyncio.run(drive(session, watch, seconds))
+        state = asyncio.run(drive(session, watch, seconds, cores))
         cpu = time.process_time() - begun
+    os.sched_setaffinity(0, every)
     bank = state["presign"]
     return {
         "bytes_us": percentiles(watch.bytes_us), "cancel_us": percentiles(watch.cancel_us),
@@ -189,6 +206,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--speed", type=float, default=4.0)
+    parser.add_argument("--no-pin", action="store_true", help="let the system choose cores")
     options = parser.parse_args()
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -199,7 +217,7 @@ def main() -> int:
         feed[start + 1800 * 10**9 : start + 2700 * 10**9].save(path)
         for presign in (True, False):
             results["bank" if presign else "on demand"] = trial(
-                path, options.speed, options.seconds, folder, presign=presign
+                path, options.speed, options.seconds, folder, presign=presign, pinned=not options.no_pin
             )
         with mmlab.PaperServer(path, speed=options.speed, loop=True, no_limits=True, latency_ms=0) as server:
             results["plain"] = asyncio.run(plain(server.ready))
