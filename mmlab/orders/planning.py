@@ -242,7 +242,11 @@ def sweep(s: State) -> None:
     The planner sees to what it leaves.
     """
     s.sweep = False
-    targets = [o for o in s.orders.working.values() if MAY_REST[o.state] and o.cancel is None and o.seen_ns <= s.now_ns]
+    targets = [
+        o
+        for o in s.orders.working.values()
+        if MAY_REST[o.state] and o.cancel is None and max(o.seen_ns, o.retry_ns) <= s.now_ns
+    ]
     if not s.settings.venue.cancel_all or s.foreign or len(targets) < 2:
         return
     key = s.keys.for_cancel()

@@ -15,6 +15,7 @@ from mmlab.orders.state import State, advance, doubt, hold_back, hold_of, releas
 from mmlab.orders.states import Step
 from mmlab.orders.writing import sign_command
 
+CANCELS = (TxKind.CANCEL, TxKind.CANCEL_ALL)
 BACKOFF = (ErrorClass.RETRYABLE_NOW, ErrorClass.RETRYABLE_BACKOFF)
 
 
@@ -146,14 +147,17 @@ def lost_nonce(s: State, tx: Tx, *, bad_nonce: bool) -> None:
 
 def held_back(s: State, tx: Tx, wait_ns: int) -> None:
     """Count a try of an order or rung, and make it wait."""
+    if tx.kind in CANCELS:
+        for client_id in tx.covers or (tx.client_id,):
+            canceled = s.orders.working.get(client_id)
+            if canceled is not None:
+                canceled.attempts += 1
+                canceled.retry_ns = s.now_ns + max(wait_ns, s.retries.delay_ns(canceled.attempts))
+                s.wake_ns = min(s.wake_ns, canceled.retry_ns)
+        return
     order = s.orders.known.get(tx.client_id)
     if order is None:
         s.wake_ns = min(s.wake_ns, s.now_ns + s.settings.retry.base_ns)
-        return
-    if tx.kind == TxKind.CANCEL:
-        order.attempts += 1
-        order.retry_ns = s.now_ns + max(wait_ns, s.retries.delay_ns(order.attempts))
-        s.wake_ns = min(s.wake_ns, order.retry_ns)
         return
     hold_back(s, order, wait_ns)
     if tx.kind == TxKind.MODIFY:
@@ -197,6 +201,7 @@ def in_doubt(s: State, tx: Tx) -> None:
 def after_refusal(s: State, tx: Tx, kind: ErrorClass, event: Refused) -> None:
     """Budgets, back-off, breaker, and what concerns the whole session."""
     if kind == ErrorClass.FATAL_SESSION:
+        held_back(s, tx, event.retry_after_ns)  # cancels are tried on, but not at every answer
         s.trip("session", "halted", f"code {event.code}: {event.reason}")
         return
     if kind == ErrorClass.RESYNC_ORDERS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,10 +11,10 @@ from mmlab.events import NEVER_NS, NS_PER_S
 from mmlab.exchange import TxKind
 from mmlab.orders import Costs, QuotaRule, RateRule, RetryRule, VenueRules
 from mmlab.orders import events as e
-from mmlab.orders.commands import Trip
+from mmlab.orders.commands import Query, Send, Trip
 from mmlab.orders.quota import TokenBucket, VolumeQuota, cost_of
 from mmlab.orders.retry import Retries, uniform
-from tests.orders.helpers import ASK, BACKOFF, BID, ERRORS, FATAL, NOW, Desk, S, of, quote, sent, signed
+from tests.orders.helpers import ASK, BACKOFF, BID, ERRORS, FATAL, NOW, SESSION, Desk, S, of, quote, sent, signed
 
 PLACE, MODIFY, CANCEL, CANCEL_ALL = TxKind
 
@@ -191,3 +193,22 @@ def test_an_order_the_venue_never_wants_is_not_offered_for_ever():
             desk.tell(e.Refused(0, tx.tx_id, FATAL))
         said = desk.wait(S // 10)
     assert tries < 20
+
+
+@given(st.sampled_from((NOW, BACKOFF, SESSION)), st.booleans())
+def test_cancels_that_are_refused_are_tried_on_but_not_at_every_answer(code, cancel_all):
+    """At a venue that answers at once, so that nothing but the back-off stands between two tries."""
+    desk = Desk(VenueRules(flight_ns=S, errors=ERRORS, cancel_keys=(9,), cancel_all=cancel_all))
+    desk.accept(desk.targets(quote(BID, 999), quote(ASK, 1001)))
+    todo, tries = deque(desk.tell(e.Kill(0))), 0
+    for _ in range(600):  # a minute
+        while todo:
+            command = todo.popleft()
+            if isinstance(command, Send) and desk.signs[command.tx_id].kind in (CANCEL, CANCEL_ALL):
+                tries += 1
+                assert tries < 80
+                todo += desk.tell(e.Refused(0, command.tx_id, code))
+            elif isinstance(command, Query) and command.what == "nonce":
+                todo += desk.tell(e.NonceReport(0, command.query_id, command.key, 0))
+        todo += desk.wait(S // 10)
+    assert tries > 8
