@@ -101,6 +101,12 @@ def markout_usable(m: Any, fill_ns: int, end_ns: int, mid: float, mid_exch_ns: i
 
 
 @kernel
+def markout_due(m: Any, exch_ns: int, horizon_ns: int) -> bool:
+    """Whether `markout_advance` has anything to do before a book event at `exch_ns`."""
+    return m.in_gap != 0 or (m.pending > 0 and m.pending_ns[m.head] + horizon_ns < exch_ns)
+
+
+@kernel
 def markout_advance(
     m: Any, side: int, exch_ns: int, mid: float, mid_exch_ns: int, horizon_ns: int, max_age_ns: int
 ) -> int:

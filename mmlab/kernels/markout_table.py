@@ -20,11 +20,24 @@ AHEAD_BYTES = 8 * 256
 
 
 @kernel
+def count_in_step(ns: Array, k: np.uint64, t_ns: int) -> np.uint64:
+    """How many of the ascending `ns` are <= `t_ns`, given that `k` are and that ``ns[k + 15]`` is not.
+
+    A binary search without branches: a processor foresees none of its outcomes, and a wrong guess costs more than the
+    search. Unsigned indices spare Numba's test for negative ones.
+    """
+    k += np.uint64(ns[k + np.uint64(7)] <= t_ns) << np.uint64(3)
+    k += np.uint64(ns[k + np.uint64(3)] <= t_ns) << np.uint64(2)
+    k += np.uint64(ns[k + ONE] <= t_ns) << ONE
+    k += np.uint64(ns[k] <= t_ns)
+    return k
+
+
+@kernel
 def count_until(ns: Array, start: int, t_ns: int) -> int:
     """How many of the ascending `ns` are <= `t_ns`, given that at least `start` are.
 
-    A gallop in steps of 16, doubling, then a binary search without branches: a processor foresees none of its
-    outcomes, and a wrong guess costs more than the search. Unsigned indices spare Numba's test for negative ones.
+    A gallop in steps of 16, doubling, then a binary search.
     """
     k, n, step = np.uint64(start), np.uint64(ns.size), STEP
     while k + step <= n and ns[k + step - ONE] <= t_ns:
@@ -38,11 +51,18 @@ def count_until(ns: Array, start: int, t_ns: int) -> int:
         while k < n and ns[k] <= t_ns:
             k += ONE
         return int(k)
-    k += np.uint64(ns[k + np.uint64(7)] <= t_ns) << np.uint64(3)
-    k += np.uint64(ns[k + np.uint64(3)] <= t_ns) << np.uint64(2)
-    k += np.uint64(ns[k + ONE] <= t_ns) << ONE
-    k += np.uint64(ns[k] <= t_ns)
-    return int(k)
+    return int(count_in_step(ns, k, t_ns))
+
+
+@kernel
+def count_near(ns: Array, start: np.uint64, t_ns: int) -> np.uint64:
+    """As `count_until`, where 16 more of `ns` are known to follow the count: mostly it lies within two steps."""
+    k = start
+    if ns[k + STEP - ONE] <= t_ns:
+        k += STEP
+        if ns[k + STEP - ONE] <= t_ns:
+            return np.uint64(count_until(ns, int(k), t_ns))
+    return count_in_step(ns, k, t_ns)
 
 
 @kernel
@@ -181,28 +201,29 @@ def references(
 def references_in_the_clear(
     ns: Array, quote_ns: Array, reference: Array, horizons_ns: Array, at: Array, out: Array
 ) -> None:
-    """As `references`, where it is known that every reference is there and usable."""
-    h = horizons_ns.size
+    """As `references`, where `is_clear`: every reference is there and usable."""
+    h = np.uint64(horizons_ns.size)
     times, prices = quote_ns.ctypes.data + AHEAD_BYTES, reference.ctypes.data + AHEAD_BYTES
-    for i in range(ns.size):
+    for i in range(np.uint64(ns.size)):
         t = ns[i]
-        before = count_until(quote_ns, at[h], t - 1)
-        at[h] = before
-        out[h, i] = reference[before - 1]
+        count = count_near(quote_ns, np.uint64(at[h]), t - 1)
+        at[h] = count
+        out[h, i] = reference[count - ONE]
         for k in range(h):
-            count = count_until(quote_ns, at[k], t + horizons_ns[k])
+            count = count_near(quote_ns, np.uint64(at[k]), t + horizons_ns[k])
             at[k] = count
-            out[k, i] = reference[count - 1]
-        ask_ahead(times, prices, at[h - 1])
+            out[k, i] = reference[count - ONE]
+        ask_ahead(times, prices, int(count))
 
 
 @kernel
 def is_clear(ns: Array, quote_ns: Array, gaps: Array, farthest_ns: int, at: Array) -> bool:
-    """Whether a quote lies before these fills, and neither a gap nor the end within their horizons."""
+    """Whether a quote lies before these fills, no gap within their horizons, and more than a step of quotes after."""
     h, end_ns = at.size - 2, ns[-1] + farthest_ns
     while gaps[at[-1]] < at[h] - 1:
         at[-1] += 1
-    return at[h] > 0 and end_ns < quote_ns[-1] and gaps[at[-1]] >= count_until(quote_ns, at[h], end_ns)
+    count = count_until(quote_ns, at[h], end_ns)
+    return bool(at[h] > 0 and count + int(STEP) < quote_ns.size and gaps[at[-1]] >= count)
 
 
 @kernel

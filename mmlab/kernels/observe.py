@@ -27,7 +27,7 @@ from mmlab.kernels.flow import flip_count, flip_reset, rate_hit
 from mmlab.kernels.gate_log import log_gate
 from mmlab.kernels.inventory import age_update, lots_fill
 from mmlab.kernels.kill import check_burst, check_losing, check_toxic
-from mmlab.kernels.markout import markout_advance, markout_fill, markout_gap
+from mmlab.kernels.markout import markout_advance, markout_due, markout_fill, markout_gap
 from mmlab.kernels.pnl_window import pnl_advance, pnl_epoch, pnl_mark, pnl_set
 from mmlab.kernels.policy import kernel
 from mmlab.kernels.shape import q_ratio
@@ -140,7 +140,7 @@ def take_book(q: Any, st: Any, market: Any) -> None:
     """`on_book` on records."""
     m, t_ns = st.market, market.local_ns
     for k in range(2):
-        if st.side[k].markout.pending > 0 or st.side[k].markout.in_gap:
+        if markout_due(st.side[k].markout, market.exch_ns, q.kill.toxic_horizon_ns):
             advance_markouts(q, st, k, market.exch_ns, t_ns)
     was_valid, bid_ticks, ask_ticks = m.valid, m.bid_ticks, m.ask_ticks
     fill_market(q.instrument, st, market)

@@ -87,9 +87,10 @@ def times_push(w: Any, t_ns: int) -> None:
 @kernel
 def times_forget(w: Any, until_ns: int) -> None:
     """Forget events at or before `until_ns`."""
-    gone = times_after(w, until_ns)
-    w.head = (w.head + gone) & (w.t_ns.size - 1)
-    w.n -= gone
+    head, n = w.head, w.n
+    while n > 0 and w.t_ns[head] <= until_ns:
+        head, n = (head + 1) & (w.t_ns.size - 1), n - 1
+    w.head, w.n = head, n
 
 
 @kernel

@@ -20,7 +20,8 @@ Array = np.ndarray[Any, Any]
 
 HORIZONS_S = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0)
 MAX_QUOTE_AGE_S = 60.0
-FILLS_PER_THREAD = 50_000
+FILLS_PER_THREAD = 1_000_000
+"""A tenth of a second: threads that share a processor's core and memory take a fifth more of its time."""
 
 
 def share(n: int, work: Callable[[int, int], None]) -> None:

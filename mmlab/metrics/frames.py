@@ -124,8 +124,9 @@ class Fills:
     def column(self, name: str, *, positive: bool = True) -> Array:
         """A numeric column in order of time; it must be finite, and > 0 if `positive`."""
         values = column(self.frame, name, "fills")
-        good = np.isfinite(values) & (values > 0) if positive else np.isfinite(values)
-        if not good.all():
+        lowest, highest = (values.min(), values.max()) if values.size else (1.0, 1.0)  # NaN if any is
+        if not (lowest > (0.0 if positive else -np.inf) and highest < np.inf):
+            good = np.isfinite(values) & (values > 0) if positive else np.isfinite(values)
             row = int((~good).argmax())
             rule = "a finite number > 0" if positive else "a finite number"
             raise MMLabError(f"fills: row {row} has {name} = {values[row]}: must be {rule}")

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmlab.kernels.book import BEGIN_CELL, LARGE, is_book
+from mmlab.events import BOOK
+from mmlab.kernels.book import BEGIN_CELL, LARGE, PRINT, is_book
 from mmlab.kernels.policy import kernel
+from mmlab.kernels.prefetch import prefetch
 from mmlab.simulator.state import book_at, cell_at, event_at, step_at
+
+BOOK_BYTES, PRINT_BYTES = BOOK.itemsize, PRINT.itemsize
+SOON = 8
+"""How many rows ahead memory is asked for what comes next."""
 
 
 @kernel
@@ -69,6 +75,20 @@ def message_heard_ns(f: Any, t_ns: int) -> int:
     while low > 0 and not is_book(event_at(f.events, low - 1).kind):
         low -= 1
     return event_at(f.events, low - 1).local_ns if low > 0 else 0
+
+
+@kernel
+def x_book_passed(sim: Any) -> None:
+    """The exchange has taken a change of the best quotes: on to the next."""
+    sim.x_book += 1
+    prefetch(sim.feed.book + BOOK_BYTES * (sim.x_book + SOON))
+
+
+@kernel
+def x_print_passed(sim: Any) -> None:
+    """The exchange has taken a trade: on to the next."""
+    sim.x_print += 1
+    prefetch(sim.feed.prints + PRINT_BYTES * (sim.x_print + SOON))
 
 
 @kernel

@@ -15,9 +15,10 @@ from mmlab.kernels.decide import decide_now, on_alive, on_funding, on_mark
 from mmlab.kernels.exit_step import depth_side, take_depth, ticks_to_slip
 from mmlab.kernels.observe import take_book, take_trade
 from mmlab.kernels.policy import kernel
+from mmlab.kernels.prefetch import prefetch
 from mmlab.simulator.answers import end_orders, hear_all, orders_changed
 from mmlab.simulator.journal import drain_gates, log_decision
-from mmlab.simulator.levels import hear_rows, level_lots, message_heard_ns
+from mmlab.simulator.levels import BOOK_BYTES, PRINT_BYTES, SOON, hear_rows, level_lots, message_heard_ns
 from mmlab.simulator.matching import ROOM, advance
 from mmlab.simulator.planner import plan
 from mmlab.simulator.state import Array, book_at, event_at, int64_at, params_at, print_at, state_at
@@ -99,12 +100,14 @@ def has_room(sim: Any) -> bool:
 @kernel
 def heard_print_ns(sim: Any) -> int:
     """When the next trade is heard."""
+    prefetch(sim.feed.prints + PRINT_BYTES * (sim.print + SOON))
     return print_at(sim.feed.prints, sim.print).local_ns if sim.print < sim.feed.n_prints else NEVER_NS
 
 
 @kernel
 def heard_book_ns(sim: Any) -> int:
     """When the next book event is heard."""
+    prefetch(sim.feed.book + BOOK_BYTES * (sim.book + SOON))
     return book_at(sim.feed.book, sim.book).local_ns if sim.book < sim.feed.n_book else NEVER_NS
 
 
@@ -132,15 +135,18 @@ def is_due(st: Any, sim: Any, step_ns: int, t_ns: int) -> bool:
 
 
 @kernel
-def next_timer_ns(st: Any, sim: Any, step_ns: int) -> int:
-    """When to decide next if nothing happens before: at the deadline, or at the next point of the grid if it is due."""
+def next_timer_ns(st: Any, sim: Any, step_ns: int, before_ns: int) -> int:
+    """When to decide next if nothing happens before: at the deadline, or at the next point of the grid if it is due.
+
+    What is not before `before_ns` need not be worked out: a division costs as much as all the rest.
+    """
     deadline_ns = max(st.deadline_ns, sim.decided_ns + 1)
     if step_ns == 0 or sim.grid_ns == NEVER_NS:
         return deadline_ns
     if st.dirty or deadline_ns <= sim.grid_ns:
         return sim.grid_ns
-    if deadline_ns == NEVER_NS:
-        return NEVER_NS
+    if deadline_ns >= before_ns:
+        return before_ns
     return sim.grid_ns + ((deadline_ns - sim.grid_ns - 1) // step_ns + 1) * step_ns
 
 
@@ -156,8 +162,8 @@ def run_replay(sims: Array, targets: Array, quoter: Any, record: bool) -> int:
         if written and not has_room(sim):
             return GROW
         written = False
-        timer_ns = next_timer_ns(st, sim, step_ns)
-        t_ns = min(print_ns, book_ns, other_ns, timer_ns, sim.answer_ns, sim.end_ns + 1)
+        event_ns = min(print_ns, book_ns, other_ns, sim.answer_ns, sim.end_ns + 1)
+        t_ns = min(event_ns, next_timer_ns(st, sim, step_ns, event_ns))
         if sim.x_due_ns <= t_ns:
             t_ns = advance(q, sim, t_ns)
             if t_ns < 0:

@@ -13,7 +13,7 @@ from typing import Any
 from mmlab.events import NEVER_NS, NO_PRICE
 from mmlab.kernels.policy import kernel
 from mmlab.simulator.fills import BY_CROSS, BY_QUEUE, BY_THROUGH, fill
-from mmlab.simulator.levels import pass_book_rows
+from mmlab.simulator.levels import pass_book_rows, x_book_passed, x_print_passed
 from mmlab.simulator.queues import next_in_line, pass_rows, refresh_best
 from mmlab.simulator.requests import arrive
 from mmlab.simulator.state import book_at, place_at, print_at
@@ -104,11 +104,11 @@ def advance(q: Any, sim: Any, limit_ns: int) -> int:
             b = book_at(f.book, sim.x_book)
             if b.bid_ticks >= sim.best_ticks[1] or NO_PRICE < b.ask_ticks <= sim.best_ticks[0]:
                 book_reaches(q, sim, b)
-            sim.x_book += 1
+            x_book_passed(sim)
         elif print_ns == t_ns:
             trade = print_at(f.prints, sim.x_print)
             ticks = trade.price_ticks
-            sim.x_print += 1
+            x_print_passed(sim)
             if ticks <= sim.best_ticks[0] if trade.signed_lots < 0 else ticks >= sim.best_ticks[1]:
                 trade_reaches(q, sim, trade)
         else:

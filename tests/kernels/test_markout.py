@@ -227,12 +227,16 @@ def test_count_until_gallops_to_the_right_place(steps, start, t):
     ns = np.cumsum(np.array(steps, np.int64))
     known = min(start, int(np.searchsorted(ns, t, side="right")))
     assert table.count_until(ns, known, t) == np.searchsorted(ns, t, side="right")
+    followed = np.append(ns, np.full(16, 200))
+    assert table.count_near(followed, np.uint64(known), t) == np.searchsorted(ns, t, side="right")
 
 
 def test_count_until_on_long_steps():
     ns = np.arange(100_000)
     for t in (-1, 0, 5, 77, 4096, 99_998, 99_999, 200_000):
         assert table.count_until(ns, 0, t) == np.searchsorted(ns, t, side="right")
+    for t in (-1, 0, 14, 15, 16, 30, 31, 32, 77, 4096, 99_983):
+        assert table.count_near(ns, np.uint64(0), t) == t + 1
 
 
 @given(st.lists(st.integers(-3, 9), max_size=40))
