@@ -31,10 +31,8 @@ from mmlab.telemetry.console import LEVELS, Console
 from mmlab.telemetry.files import (
     FILES,
     csv_header,
-    csv_lines,
     iso,
     json_line,
-    json_lines,
     replace_file,
     run_record,
     write_csv,
@@ -51,6 +49,7 @@ from mmlab.telemetry.run_directory import require_new
 from mmlab.telemetry.sinks import Appender, DecisionSink, LineSink, RowSink, Sink, Write
 from mmlab.telemetry.streams import batch_message, schema_message, stream_file, stream_schema, to_batch
 from mmlab.telemetry.tables import MARKOUT, Scale, edge_table
+from mmlab.telemetry.text_rows import csv_rows, json_rows
 from mmlab.telemetry.writer import Writer
 
 Array = np.ndarray[Any, Any]
@@ -322,12 +321,12 @@ class LiveRun:
             places["decisions"], partial(_decision_bytes, start), new_file(stream_file("decisions"), start)
         )
         for name, dtype, lines in (
-            ("fills", FILL, csv_lines),
-            ("metrics", METRIC, csv_lines),
-            ("gates", GATE, json_lines),
+            ("fills", FILL, csv_rows),
+            ("metrics", METRIC, csv_rows),
+            ("gates", GATE, json_rows),
         ):
             header = b"" if name == "gates" else csv_header(edge_table(name, np.zeros(0, dtype), self._scale))
-            encode = partial(_text_bytes, name, self._scale, lines)
+            encode = partial(lines, name, scale=self._scale)
             self._rows[name] = RowSink(Ring(dtype, places[name]), encode, new_file(FILES[name], header))
         for name in ("changes", "log"):
             self._lines[name] = LineSink(
@@ -382,7 +381,3 @@ def _stream_bytes(name: str, start: bytes, rows: Array) -> bytes:
 
 def _decision_bytes(start: bytes, rows: Array, targets: Array) -> bytes:
     return batch_message(to_batch("decisions", rows, targets), start)
-
-
-def _text_bytes(name: str, scale: Scale, lines: Callable[[pa.Table], bytes], rows: Array) -> bytes:
-    return lines(edge_table(name, rows, scale))

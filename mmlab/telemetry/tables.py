@@ -155,8 +155,8 @@ def to_frame(name: str, rows: Array, scale: Scale) -> pd.DataFrame:
         Edge columns first, then the record's own integers; one row a record, index ``time`` (UTC).
     """
     columns = {
-        column: values if names is None else pd.array(_named(values, names), dtype="str")
-        for column, values, names in _edge_columns(name, rows, scale)
+        column: values if names is None else pd.array(named(values, names), dtype="str")
+        for column, values, names in edge_columns(name, rows, scale)
     }
     stamps = pd.to_datetime(np.ascontiguousarray(rows[SCHEMAS[name].time]), utc=True)
     return pd.DataFrame(columns, index=pd.DatetimeIndex(stamps, name="time"))
@@ -167,14 +167,14 @@ def edge_table(name: str, rows: Array, scale: Scale) -> pa.Table:
     # Not by way of a DataFrame, which takes several times as long on the few rows that a live run writes at a time.
     stamps = np.ascontiguousarray(rows[SCHEMAS[name].time])
     columns = {"time": pa.array(stamps).cast(pa.timestamp("ns", "UTC"))}
-    for column, values, names in _edge_columns(name, rows, scale):
+    for column, values, names in edge_columns(name, rows, scale):
         columns[column] = (
-            pa.array(values, from_pandas=True) if names is None else pa.array(_named(values, names), pa.large_string())
+            pa.array(values, from_pandas=True) if names is None else pa.array(named(values, names), pa.large_string())
         )
     return pa.table(columns)
 
 
-def _edge_columns(name: str, rows: Array, scale: Scale) -> list[tuple[str, Array, Mapping[int, str] | None]]:
+def edge_columns(name: str, rows: Array, scale: Scale) -> list[tuple[str, Array, Mapping[int, str] | None]]:
     """Columns of a table, edge first and the record's own integers after: name, values, names of codes if they are."""
     schema = SCHEMAS[name]
     edge: list[tuple[str, Array, Mapping[int, str] | None]] = []
@@ -196,7 +196,14 @@ def _edge_columns(name: str, rows: Array, scale: Scale) -> list[tuple[str, Array
     return edge + raw
 
 
-def _named(codes: Array, names: Mapping[int, str]) -> Array:
+def named(codes: Array, names: Mapping[int, str]) -> Array:
+    """Names of codes, as objects.
+
+    Raises
+    ------
+    IndexError
+        A code is out of the range of `names`.
+    """
     low = min(names)
     lookup = np.array([names.get(code, str(code)) for code in range(low, max(names) + 1)], object)
     return lookup[codes.astype(np.int64) - low]
