@@ -10,11 +10,12 @@ record's own fields are read back from a file, so nothing is lost by rounding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import IntEnum
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -116,6 +117,7 @@ SCHEMAS = {
     "metrics": Schema(METRIC, "local_ns", {}, {"position_lots": "position"}),
     "markouts": Schema(MARKOUT, "exch_ns"),
 }
+Shown = Literal["as it is", "price", "size", "name"]
 SIDES = {BID: "bid", -BID: "ask", 0: "both"}
 
 
@@ -155,8 +157,8 @@ def to_frame(name: str, rows: Array, scale: Scale) -> pd.DataFrame:
         Edge columns first, then the record's own integers; one row a record, index ``time`` (UTC).
     """
     columns = {
-        column: values if names is None else pd.array(named(values, names), dtype="str")
-        for column, values, names in edge_columns(name, rows, scale)
+        column: values if names is None else pd.array(_named(values, names), dtype="str")
+        for column, values, names in _edge_columns(name, rows, scale)
     }
     stamps = pd.to_datetime(np.ascontiguousarray(rows[SCHEMAS[name].time]), utc=True)
     return pd.DataFrame(columns, index=pd.DatetimeIndex(stamps, name="time"))
@@ -167,46 +169,66 @@ def edge_table(name: str, rows: Array, scale: Scale) -> pa.Table:
     # Not by way of a DataFrame, which takes several times as long on the few rows that a live run writes at a time.
     stamps = np.ascontiguousarray(rows[SCHEMAS[name].time])
     columns = {"time": pa.array(stamps).cast(pa.timestamp("ns", "UTC"))}
-    for column, values, names in edge_columns(name, rows, scale):
+    for column, values, names in _edge_columns(name, rows, scale):
         columns[column] = (
-            pa.array(values, from_pandas=True) if names is None else pa.array(named(values, names), pa.large_string())
+            pa.array(values, from_pandas=True) if names is None else pa.array(_named(values, names), pa.large_string())
         )
     return pa.table(columns)
 
 
-def edge_columns(name: str, rows: Array, scale: Scale) -> list[tuple[str, Array, Mapping[int, str] | None]]:
-    """Columns of a table, edge first and the record's own integers after: name, values, names of codes if they are."""
+@cache
+def edge_plan(name: str) -> tuple[tuple[str, str, Shown, Mapping[int, str]], ...]:
+    """Columns of a table after its time, edge first and the record's own integers after.
+
+    Of each: its name, the record's field, how that is shown, and the names of its codes if by name.
+    """
     schema = SCHEMAS[name]
-    edge: list[tuple[str, Array, Mapping[int, str] | None]] = []
-    raw: list[tuple[str, Array, Mapping[int, str] | None]] = []
-    for column in schema.dtype.names or ():
-        values = np.ascontiguousarray(rows[column])
-        if column == "side":
-            edge.append((column, values, SIDES))
-        elif column in schema.codes:
-            edge.append((column, values, {member.value: member.name.lower() for member in schema.codes[column]}))
-        elif column in schema.prices:
-            edge.append((schema.prices[column], _scaled(values, scale.tick_size), None))
-            raw.append((column, values, None))
-        elif column in schema.sizes:
-            edge.append((schema.sizes[column], _scaled(values, scale.lot_size), None))
-            raw.append((column, values, None))
+    edge: list[tuple[str, str, Shown, Mapping[int, str]]] = []
+    raw: list[tuple[str, str, Shown, Mapping[int, str]]] = []
+    for field_ in schema.dtype.names or ():
+        if field_ == "side":
+            edge.append((field_, field_, "name", SIDES))
+        elif field_ in schema.codes:
+            edge.append(
+                (field_, field_, "name", {member.value: member.name.lower() for member in schema.codes[field_]})
+            )
+        elif field_ in schema.prices or field_ in schema.sizes:
+            shown: Shown = "price" if field_ in schema.prices else "size"
+            edge.append(({**schema.prices, **schema.sizes}[field_], field_, shown, {}))
+            raw.append((field_, field_, "as it is", {}))
         else:
-            (raw if column.endswith("_ns") else edge).append((column, values, None))
-    return edge + raw
+            (raw if field_.endswith("_ns") else edge).append((field_, field_, "as it is", {}))
+    return (*edge, *raw)
 
 
-def named(codes: Array, names: Mapping[int, str]) -> Array:
-    """Names of codes, as objects.
+def _edge_columns(name: str, rows: Array, scale: Scale) -> Iterator[tuple[str, Array, Mapping[int, str] | None]]:
+    """Columns of `edge_plan`: name, values, names of codes if they are."""
+    for column, field_, shown, names in edge_plan(name):
+        values = np.ascontiguousarray(rows[field_])
+        if shown == "price" or shown == "size":
+            values = _scaled(values, scale.tick_size if shown == "price" else scale.lot_size)
+        yield column, values, names or None
+
+
+def _named(codes: Array, names: Mapping[int, str]) -> Array:
+    low = min(names)
+    lookup = np.array([name_of(code, names) for code in range(low, max(names) + 1)], object)
+    return lookup[codes.astype(np.int64) - low]
+
+
+def name_of(code: int, names: Mapping[int, str]) -> str:
+    """Name of a code; one without a name, between others, is its number.
 
     Raises
     ------
     IndexError
-        A code is out of the range of `names`.
+        It is beyond all that have one.
     """
-    low = min(names)
-    lookup = np.array([names.get(code, str(code)) for code in range(low, max(names) + 1)], object)
-    return lookup[codes.astype(np.int64) - low]
+    if code in names:
+        return names[code]
+    if min(names) < code < max(names):
+        return str(code)
+    raise IndexError(f"{code}: no code of {sorted(names.values())}")
 
 
 def _scaled(values: Array, step: float) -> Array:

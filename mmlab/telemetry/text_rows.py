@@ -6,14 +6,16 @@ A going run writes a few rows a second. For so few, Arrow columns cost many time
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from mmlab.events import NO_PRICE
 from mmlab.telemetry.files import iso, json_line
-from mmlab.telemetry.tables import SCHEMAS, Scale, edge_columns, named
+from mmlab.telemetry.tables import SCHEMAS, Scale, edge_plan, name_of, price_decimals
 
 Array = np.ndarray[Any, Any]
 
@@ -33,24 +35,46 @@ def csv_rows(name: str, rows: Array, scale: Scale) -> bytes:
     scale : Scale
         Steps of the market.
     """
-    texts = [map(_text, values) for _, values in _columns(name, rows, scale)]
-    return "".join([",".join(row) + "\n" for row in zip(*texts, strict=True)]).encode()
+    lines = [",".join(map(_text, row)) for row in _rows(name, rows, scale)]
+    return "\n".join([*lines, ""]).encode()
 
 
 def json_rows(name: str, rows: Array, scale: Scale) -> bytes:
     """Rows as lines of JSON; parameters as of `csv_rows`."""
-    names, columns = zip(*_columns(name, rows, scale), strict=True)
-    return b"".join(json_line(dict(zip(names, map(_jsonable, row), strict=True))) for row in zip(*columns, strict=True))
+    names = ("time", *(column for column, *_ in edge_plan(name)))
+    lines = [json_line(dict(zip(names, map(_jsonable, row), strict=True))) for row in _rows(name, rows, scale)]
+    return b"".join(lines)
 
 
-def _columns(name: str, rows: Array, scale: Scale) -> Iterator[tuple[str, list[Any]]]:
-    """Columns of the edge table, as plain values."""
-    yield "time", iso(rows[SCHEMAS[name].time]).tolist()
-    for column, values, names in edge_columns(name, rows, scale):
-        yield column, (values if names is None else named(values, names)).tolist()
+def _rows(name: str, rows: Array, scale: Scale) -> Iterator[list[Any]]:
+    """Rows of the edge table, as plain values."""
+    shows = _shows(name, scale)
+    for time, values in zip(iso(rows[SCHEMAS[name].time]).tolist(), rows.tolist(), strict=True):
+        yield [time, *(values[at] if show is None else show(values[at]) for at, show in shows)]
 
 
-def _text(value: str | int | float) -> str:  # noqa: PYI041  the kinds of column there are
+@cache
+def _shows(name: str, scale: Scale) -> list[tuple[int, Callable[[int], Any] | None]]:
+    """Columns after the time: place of the field in its record, and what makes of it what is shown."""
+    steps = {"price": scale.tick_size, "size": scale.lot_size}
+    places = {field: at for at, field in enumerate(SCHEMAS[name].dtype.names or ())}
+    shows: list[tuple[int, Callable[[int], Any] | None]] = []
+    for _, field, shown, names in edge_plan(name):
+        show: Callable[[int], Any] | None = None
+        if shown == "name":
+            show = partial(name_of, names=names)
+        elif shown in steps:
+            show = partial(_scaled, step=steps[shown], power=10.0 ** price_decimals(steps[shown]))
+        shows.append((places[field], show))
+    return shows
+
+
+def _scaled(value: int, step: float, power: float) -> float:
+    """Ticks or lots times their step, rounded by the very operations that NumPy rounds by."""
+    return math.nan if value == NO_PRICE else round(value * step * power) / power
+
+
+def _text(value: str | float) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
