@@ -97,7 +97,7 @@ def speed_of(feed) -> float:
 def blind(engine) -> None:
     """What is kept for the metrics only is not kept."""
     engine.rolling.second = lambda *_: None
-    engine.histograms.update = lambda: None
+    engine.histograms.keep_up = lambda: None
 
 
 async def session(kind: str, seconds: float, folder: Path) -> dict[str, float]:
@@ -122,7 +122,8 @@ async def session(kind: str, seconds: float, folder: Path) -> dict[str, float]:
     scraper = None
     if scraped:
         (file,) = targets.glob("*.json")
-        scraper = subprocess.Popen(scraper_of(json.loads(file.read_text())[0]["targets"][0], SCRAPE_S[kind]))
+        target = json.loads(file.read_text())[0]["targets"][0]
+        scraper = await asyncio.create_subprocess_exec(*scraper_of(target, SCRAPE_S[kind]))
         await asyncio.sleep(1.0)
     engine = trade.engine
     cpu_s, batches, start_s = time.process_time(), engine.market_batches, time.monotonic()
@@ -130,7 +131,7 @@ async def session(kind: str, seconds: float, folder: Path) -> dict[str, float]:
     used_s, heard, took_s = time.process_time() - cpu_s, engine.market_batches - batches, time.monotonic() - start_s
     if scraper is not None:
         scraper.terminate()
-        scraper.wait()
+        await scraper.wait()
     trade.stop()
     await running
     return {

@@ -7,8 +7,6 @@ from packaging.specifiers import SpecifierSet
 from rattler import MatchSpec
 from rattler.exceptions import InvalidMatchSpecError
 
-CONDA_NAMES = {"prometheus-client": "prometheus_client"}
-"""Conda's name of a package, where it is not PyPI's."""
 CONDA_ONLY = {"python", "pip", "jupyter_bokeh"}
 
 
@@ -26,7 +24,7 @@ def specs(environment):
 def requirements(pyproject):
     project = pyproject["project"]
     lines = project["dependencies"] + project["optional-dependencies"]["dask"]
-    return {CONDA_NAMES.get(r.name, r.name): r.specifier for r in map(Requirement, lines)}
+    return {r.name: r.specifier for r in map(Requirement, lines)}
 
 
 def test_shape(environment):
