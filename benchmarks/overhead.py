@@ -1,17 +1,18 @@
 """What logs, CSV and metrics cost the engine: ``python benchmarks/overhead.py``.
 
-One paper session at 200 market events a second, in real time: same feed, same seed, each in a process of its own.
+One paper session at 200 market events a second, in real time, whose telemetry is turned on and off from window to window:
 
-    without   no files, no log, no metrics: rows, lines and facts go nowhere
-    record    the tables a run can be decided anew from: inputs, decisions, orders
-    with      all: these, log.jsonl, the CSV files, gates.jsonl, and a listener that is scraped as often as
+    without   rows, lines and facts go nowhere
+    record    the tables a run can be decided anew from are written: inputs, decisions, orders
+    with      all is: these, log.jsonl, the CSV files, gates.jsonl; and the listener is scraped as often as
               `ops/prometheus.yml` says, over a connection that stays, as Prometheus does
     quick     the same, scraped every second
 
-CPU time of the process, all threads, user and system, while it trades; the paper venue is part of it. A market message,
-in turns: each share is the median over the turns of one kind above another. ``share`` is "with" above "without",
-``share_above_record`` above "record", ``spread`` how far "without" differs from itself; ``scrape_ms`` is the CPU time
-of one scrape after a pause, the engine at rest. The last line is JSON.
+A window lasts as long as it is from one scrape to the next; what the one before left to the writer is waited for first.
+CPU time of the process, all threads, user and system, a market message; the paper venue is part of it. Windows come in
+turns, so that a machine's moods, which last longer, touch all kinds alike: each share is the median over the turns of
+one kind above another, ``error`` its standard error by the quartiles. ``scrape_ms`` is the CPU time of one scrape after
+a pause, the engine at rest. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -38,54 +39,51 @@ from mmlab.telemetry.ops.terms import Terms
 from mmlab.venues.paper import FaultPlan
 
 EVENTS_PER_S = 200
-SCRAPE_S = {"with": Terms().scrape_s, "quick": 1.0}
-"""Kinds of session that have a listener -> between two scrapes."""
 KINDS = ("without", "record", "with", "quick")
 RECORD = ("inputs", "decisions", "orders")
-BEGIN_S = 4.0
-SCRAPES, PAUSE_S = 100, 0.02
+WINDOW_S = Terms().scrape_s
+SCRAPES = {"with": 1, "quick": round(WINDOW_S)}
+"""Kinds of window in which all is kept -> scrapes in a window."""
+BEGIN_S, SETTLE_S = 4.0, 1.25
+AT_REST, PAUSE_S = 100, 0.02
 HEADERS = {"Accept": "text/plain;version=0.0.4;q=1,*/*;q=0.1", "Accept-Encoding": "gzip"}
 
 
-class Nothing:
-    """A log that nobody keeps."""
+class Log:
+    """A log that is kept in some windows."""
+
+    def __init__(self, files, log):
+        self._files, self._log = files, log
 
     def info(self, event, **fields):
-        """Forget it."""
+        """Write it, or forget it."""
+        if self._files.kind in SCRAPES:
+            self._log.info(event, **fields)
 
-    warning = error = info
+    def warning(self, event, **fields):
+        """Write it, or forget it."""
+        if self._files.kind in SCRAPES:
+            self._log.warning(event, **fields)
 
-
-class Nowhere:
-    """Stands for `LiveRun` where there are no files."""
-
-    def __init__(self, *_, **__):
-        self.log = Nothing()
-
-    def put(self, table, rows, targets=None):
-        """Forget them."""
-
-    def change(self, *_):
-        """Forget it."""
-
-    def close(self, info):
-        """Nothing was opened."""
+    def error(self, event, **fields):
+        """Write it, or forget it."""
+        if self._files.kind in SCRAPES:
+            self._log.error(event, **fields)
 
 
-class RecordOnly(LiveRun):
-    """A run that keeps the record's tables and no more."""
+class Switched(LiveRun):
+    """A run that keeps what its window's kind says."""
+
+    kind = "with"
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.log = Nothing()
+        self.log = Log(self, self.log)
 
     def put(self, table, rows, targets=None):
-        """Keep rows of the record."""
-        if table in RECORD:
+        """Keep rows, or forget them."""
+        if self.kind in SCRAPES or (self.kind == "record" and table in RECORD):
             super().put(table, rows, targets)
-
-
-FILES = {"without": Nowhere, "record": RecordOnly, "with": LiveRun, "quick": LiveRun}
 
 
 def speed_of(feed) -> float:
@@ -95,122 +93,112 @@ def speed_of(feed) -> float:
     return EVENTS_PER_S / (batches / ((times[-1] - times[0]) / 1e9))
 
 
-def blind(engine) -> None:
-    """What is kept for the metrics only is not kept."""
-    engine.rolling.second = lambda *_: None
-    engine.histograms.keep_up = lambda: None
-
-
-async def session(kind: str, seconds: float, folder: Path) -> dict[str, float]:
-    """One session; CPU seconds and market messages while it trades."""
-    scraped, targets = kind in SCRAPE_S, folder / "targets"
-    config = mmlab.Config().with_(**{
-        "strategy.warmup_s": 5, "telemetry.metrics_port": 0 if scraped else None, "telemetry.targets_dir": str(targets),
-    })  # fmt: skip
-    feed = mmlab.load_feed(SAMPLE)
-    trade = Trade(Plan(feed, config, speed_of(feed), "overhead", True, FaultPlan(), 0, None, "risk_averse"))
-    trades.LiveRun = FILES[kind]
-    begun = asyncio.Event()
-
-    def begin(engine) -> None:
-        if not scraped:
-            blind(engine)
-        begun.set()
-
-    running = asyncio.create_task(trade.run(folder / "run", await trade.open(), None, begun=begin))
-    await begun.wait()
-    await asyncio.sleep(BEGIN_S)
-    scraper = None
-    if scraped:
-        (file,) = targets.glob("*.json")
-        target = json.loads(file.read_text())[0]["targets"][0]
-        scraper = await asyncio.create_subprocess_exec(*scraper_of(target, SCRAPE_S[kind]))
-        await asyncio.sleep(1.0)
-    engine = trade.engine
-    cpu_s, batches, start_s = time.process_time(), engine.market_batches, time.monotonic()
-    await asyncio.sleep(seconds)
-    used_s, heard, took_s = time.process_time() - cpu_s, engine.market_batches - batches, time.monotonic() - start_s
-    if scraper is not None:
+async def session(turns: int) -> dict[str, list[float] | float]:
+    """One session: microseconds of CPU a market message in each window of each kind; rate; seconds a scrape takes."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        config = mmlab.Config().with_(**{
+            "strategy.warmup_s": 5, "telemetry.metrics_port": 0, "telemetry.targets_dir": str(folder / "targets"),
+        })  # fmt: skip
+        feed = mmlab.load_feed(SAMPLE)
+        trade = Trade(Plan(feed, config, speed_of(feed), "overhead", True, FaultPlan(), 0, None, "risk_averse"))
+        trades.LiveRun = Switched
+        running = asyncio.create_task(trade.run(folder / "run", await trade.open(), None))
+        while trade.engine is None:  # noqa: ASYNC110  nothing else says so
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(BEGIN_S)
+        scraper = await scraper_of(target_in(folder / "targets"))
+        forget_totals(trade)
+        begun, batches = time.monotonic(), trade.engine.market_batches
+        found = {kind: [] for kind in KINDS}
+        for turn in range(turns):
+            for kind in (*KINDS[turn % 4 :], *KINDS[: turn % 4]):
+                found[kind].append(await window(kind, trade, scraper))
+        rate = (trade.engine.market_batches - batches) / (time.monotonic() - begun)
+        trade.files.kind = "with"
+        trade.stop()
+        await running
         scraper.terminate()
         await scraper.wait()
-    trade.stop()
-    await running
-    return {
-        "cpu_s": used_s, "heard": heard, "rate": heard / took_s, "core": used_s / took_s,
-        "fills": engine.desk.counts["fills"], "scrape_s": await one_scrape_s(trade) if scraped else 0.0,
-    }  # fmt: skip
+        return {**found, "rate": rate, "scrape_s": await one_scrape_s(trade)}
 
 
-async def one_scrape_s(trade: Trade) -> float:
+def forget_totals(trade) -> None:
+    """Running totals are for the metrics only, so not kept where there are none."""
+    keep = trade.engine.rolling.second
+    trade.engine.rolling.second = lambda *row: keep(*row) if trade.files.kind in SCRAPES else None
+
+
+async def window(kind: str, trade, scraper) -> float:
+    """CPU microseconds a market message."""
+    trade.files.kind = kind
+    await asyncio.sleep(SETTLE_S)
+    n, engine = SCRAPES.get(kind, 0), trade.engine
+    cpu_s, batches = time.process_time(), engine.market_batches
+    for i in range(max(1, n)):
+        if i < n:
+            scraper.stdin.write(b"\n")
+        await asyncio.sleep(WINDOW_S / max(1, n))
+    return 1e6 * (time.process_time() - cpu_s) / (engine.market_batches - batches)
+
+
+async def one_scrape_s(trade) -> float:
     """CPU seconds of one scrape: of several, with pauses in which the processor's caches are lost to others."""
     exporter = Exporter(trade.facts)
-    command = scraper_of(await exporter.start(), PAUSE_S, SCRAPES)
+    scraper = await scraper_of(await exporter.start())
     before_s = time.process_time()
-    await (await asyncio.create_subprocess_exec(*command)).wait()
+    for _ in range(AT_REST):
+        scraper.stdin.write(b"\n")
+        await asyncio.sleep(PAUSE_S)
+    scraper.stdin.close()
+    await scraper.wait()
     used_s = time.process_time() - before_s
     await exporter.close()
-    return used_s / SCRAPES
+    return used_s / AT_REST
 
 
-def scraper_of(target: str, every_s: float, n: int = sys.maxsize) -> list[str]:
-    """The command of a process that scrapes, so that its own cost is not counted."""
-    return [sys.executable, __file__, "--scrape", target, str(every_s), str(n)]
+def target_in(targets: Path) -> str:
+    """Where the session's listener is, by its file for Prometheus."""
+    (file,) = targets.glob("*.json")
+    return json.loads(file.read_text())[0]["targets"][0]
 
 
-def scrape(target: str, every_s: float, n: int) -> None:
+async def scraper_of(target: str):
+    """A process that scrapes once for every line it is sent, so that its own cost is not counted."""
+    return await asyncio.create_subprocess_exec(sys.executable, __file__, "--scrape", target, stdin=subprocess.PIPE)
+
+
+def scrape(target: str) -> None:
     """Ask again and again on one connection."""
     connection = http.client.HTTPConnection(target, timeout=10)
-    for _ in range(n):
+    for _ in sys.stdin:
         connection.request("GET", "/metrics", headers=HEADERS)
         connection.getresponse().read()
-        time.sleep(every_s)
-
-
-def child(kind: str, seconds: float) -> dict[str, float]:
-    """A session in a process of its own."""
-    command = [sys.executable, __file__, "--one", kind, "--seconds", str(seconds)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-def report(rows: dict[str, list[dict[str, float]]]) -> dict[str, float]:
-    """Figures of all sessions."""
-    us = {kind: [1e6 * row["cpu_s"] / row["heard"] for row in many] for kind, many in rows.items()}
-
-    def above(kind: str, base: str) -> float:
-        """Median over the turns: what ran one after the other has the same mood of the machine."""
-        return statistics.median(one / other - 1 for one, other in zip(us[kind], us[base], strict=True))
-
-    return {
-        "share": above("with", "without"), "share_1s": above("quick", "without"),
-        "share_above_record": above("with", "record"), "share_of_record": above("record", "without"),
-        "scrape_every_s": SCRAPE_S["with"], "scrape_ms": 1e3 * statistics.median(r["scrape_s"] for r in rows["with"]),
-        "rate": statistics.median(row["rate"] for row in rows["with"]),
-        "core": statistics.median(row["core"] for row in rows["with"]), "repeats": len(rows["with"]),
-        **{f"{kind}_us": statistics.median(each) for kind, each in us.items()},
-        "spread": max(us["without"]) / min(us["without"]) - 1,
-    }  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--one", choices=KINDS)
-    parser.add_argument("--scrape", nargs=3, metavar=("TARGET", "EVERY_S", "N"))
+    parser.add_argument("--turns", type=int, default=16)
+    parser.add_argument("--scrape", metavar="TARGET")
     options = parser.parse_args()
     if options.scrape:
-        target, every_s, n = options.scrape
-        scrape(target, float(every_s), int(n))
-    elif options.one:
-        with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(asyncio.run(session(options.one, options.seconds, Path(folder)))))
-    else:
-        rows: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
-        for _ in range(options.repeats):  # in turns, so that all have the machine's moods
-            for kind, many in rows.items():
-                many.append(child(kind, options.seconds))
-        print(json.dumps(report(rows)))
+        scrape(options.scrape)
+        return
+    found = asyncio.run(session(options.turns))
+
+    def above(kind: str, base: str) -> list[float]:
+        return [one / other - 1 for one, other in zip(found[kind], found[base], strict=True)]
+
+    share = above("with", "without")
+    low, _, high = statistics.quantiles(share, n=4)
+    print(json.dumps({
+        "share": statistics.median(share), "error": 1.25 * (high - low) / 1.35 / len(share) ** 0.5,
+        "share_1s": statistics.median(above("quick", "without")),
+        "share_above_record": statistics.median(above("with", "record")),
+        "share_of_record": statistics.median(above("record", "without")),
+        "scrape_every_s": WINDOW_S, "scrape_ms": 1e3 * found["scrape_s"], "rate": found["rate"], "turns": len(share),
+        **{f"{kind}_us": statistics.median(found[kind]) for kind in KINDS},
+    }))  # fmt: skip
 
 
 if __name__ == "__main__":
