@@ -63,9 +63,9 @@ def overhead() -> Iterator[Line]:
         "logs + CSV + metrics, and the record of all inputs and decisions, at 200 events/s",
         result["share"] <= MOST_SHARE,
         (f"{result['share']:+.1%} CPU (limit {MOST_SHARE:.0%}; standard error {result['error']:.1%}), scraped every"
-         f" {result['scrape_every_s']:g} s: {result['without_us']:.0f} -> {result['with_us']:.0f} us a market message at"
-         f" {result['rate']:.0f}/s; above a session that keeps the record {result['share_above_record']:+.1%}; scraped"
-         f" every second {result['share_1s']:+.1%}; a scrape {result['scrape_ms']:.1f} ms; medians of"
+         f" {result['scrape_every_s']:g} s: {result['without_us']:.0f} -> {result['with_us']:.0f} us a market message"
+         f" at {result['rate']:.0f}/s; above a session that keeps the record {result['share_above_record']:+.1%};"
+         f" scraped every second {result['share_1s']:+.1%}; a scrape {result['scrape_ms']:.1f} ms; medians of"
          f" {result['turns']} turns"),
     )  # fmt: skip
 

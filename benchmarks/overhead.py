@@ -1,6 +1,6 @@
 """What logs, CSV and metrics cost the engine: ``python benchmarks/overhead.py``.
 
-One paper session at 200 market events a second, in real time, whose telemetry is turned on and off from window to window:
+One paper session at 200 market events a second, in real time. From window to window its telemetry is turned on and off:
 
     without   rows, lines and facts go nowhere
     record    the tables a run can be decided anew from are written: inputs, decisions, orders
