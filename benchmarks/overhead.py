@@ -1,49 +1,89 @@
-"""What logs, CSV and metrics cost the engine: ``python benchmarks/overhead.py --seconds 20``.
+"""What logs, CSV and metrics cost the engine: ``python benchmarks/overhead.py``.
 
-The same paper session at 200 market events a second, in real time, each in a process of its own: "with" a log, files,
-a metrics listener and what scrapes it as often as `ops/prometheus.yml` says; "without" any: rows, lines and facts go
-nowhere. CPU time of the process while it trades, a market message; medians of the repeats. The last line is JSON.
+One paper session at 200 market events a second, in real time. From window to window its telemetry is turned on and off:
+
+    without   rows, lines and facts go nowhere
+    record    the tables a run can be decided anew from are written: inputs, decisions, orders
+    with      all is: these, log.jsonl, the CSV files, gates.jsonl; and the listener is scraped as often as
+              `ops/prometheus.yml` says, over a connection that stays, as Prometheus does
+    quick     the same, scraped every second
+
+A window lasts as long as it is from one scrape to the next; what the one before left to the writer is waited for first.
+CPU time of the process, all threads, user and system, a market message; the paper venue is part of it. Windows come in
+turns, so that a machine's moods, which last longer, touch all kinds alike: each share is the median over the turns of
+one kind above another, ``error`` its standard error by the quartiles. ``scrape_ms`` is the CPU time of one scrape after
+a pause, the engine at rest. The last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import http.client
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.request
 from pathlib import Path
-from types import SimpleNamespace
 
 import mmlab
-from mmlab.engine.decider import load_kernels
-from mmlab.engine.engine import Engine
-from mmlab.engine.setup import Setup
+from mmlab.lab import trade as trades
 from mmlab.lab.demo import SAMPLE
-from mmlab.lab.metrics import serving
 from mmlab.lab.plan import Plan
 from mmlab.lab.trade import Trade
+from mmlab.telemetry.exporter import Exporter
 from mmlab.telemetry.live import LiveRun
 from mmlab.telemetry.ops.terms import Terms
-from mmlab.venues.paper import FaultPlan, PaperVenue
+from mmlab.venues.paper import FaultPlan
 
 EVENTS_PER_S = 200
-SCRAPE_S = Terms().scrape_s
-CONFIG = mmlab.Config().with_(**{"strategy.warmup_s": 5, "telemetry.metrics_port": 0})
+KINDS = ("without", "record", "with", "quick")
+RECORD = ("inputs", "decisions", "orders")
+WINDOW_S = Terms().scrape_s
+SCRAPES = {"with": 1, "quick": round(WINDOW_S)}
+"""Kinds of window in which all is kept -> scrapes in a window."""
+BEGIN_S, SETTLE_S = 4.0, 1.25
+AT_REST, PAUSE_S = 100, 0.02
+HEADERS = {"Accept": "text/plain;version=0.0.4;q=1,*/*;q=0.1", "Accept-Encoding": "gzip"}
 
 
-class Nothing:
-    """A log that nobody keeps."""
+class Log:
+    """A log that is kept in some windows."""
+
+    def __init__(self, files, log):
+        self._files, self._log = files, log
 
     def info(self, event, **fields):
-        """Forget it."""
+        """Write it, or forget it."""
+        if self._files.kind in SCRAPES:
+            self._log.info(event, **fields)
 
-    warning = error = info
+    def warning(self, event, **fields):
+        """Write it, or forget it."""
+        if self._files.kind in SCRAPES:
+            self._log.warning(event, **fields)
+
+    def error(self, event, **fields):
+        """Write it, or forget it."""
+        if self._files.kind in SCRAPES:
+            self._log.error(event, **fields)
+
+
+class Switched(LiveRun):
+    """A run that keeps what its window's kind says."""
+
+    kind = "with"
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.log = Log(self, self.log)
+
+    def put(self, table, rows, targets=None):
+        """Keep rows, or forget them."""
+        if self.kind in SCRAPES or (self.kind == "record" and table in RECORD):
+            super().put(table, rows, targets)
 
 
 def speed_of(feed) -> float:
@@ -53,87 +93,112 @@ def speed_of(feed) -> float:
     return EVENTS_PER_S / (batches / ((times[-1] - times[0]) / 1e9))
 
 
-async def session(seconds: float, whole: bool, folder: Path) -> dict[str, float]:
-    """One session; CPU seconds and market messages while it trades."""
-    feed = mmlab.load_feed(SAMPLE)
-    trade = Trade(Plan(feed, CONFIG, speed_of(feed), "overhead", True, FaultPlan(), 0, None, "risk_averse"))
-    about = CONFIG.with_(**{"telemetry.targets_dir": str(folder / "targets")})
-    trade.plan = Plan(feed, about, trade.plan.speed, "overhead", True, FaultPlan(), 0, None, "risk_averse")
-    files = trade.files = LiveRun(folder / "run", about, trade.run_info(), feed.instrument.to_dict()) if whole else None
-    put, log = (lambda *_, **__: None, Nothing()) if files is None else (files.put, files.log)
-    setup = Setup(about, feed.instrument, trade.fit, put, log)
-    load_kernels()
-    engine = trade.engine = Engine(
-        PaperVenue(feed, setup.params(), faults=FaultPlan(), speed=trade.plan.speed, loop=True), setup
-    )
-    if not whole:
-        engine.rolling.second = lambda *_: None
-        engine.histograms.update = lambda: None
-    stop = threading.Event()
-    async with serving(trade, folder / "run"):
-        if whole:
-            threading.Thread(target=scrape, args=(folder / "targets", stop), daemon=True).start()
-        running = asyncio.ensure_future(engine.run(None))
-        await asyncio.sleep(3)
-        cpu_s, batches, begun = time.process_time(), engine.market_batches, time.monotonic()
-        await asyncio.sleep(seconds)
-        used, heard, took = time.process_time() - cpu_s, engine.market_batches - batches, time.monotonic() - begun
-        stop.set()
-        engine.stop()
+async def session(turns: int) -> dict[str, list[float] | float]:
+    """One session: microseconds of CPU a market message in each window of each kind; rate; seconds a scrape takes."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        config = mmlab.Config().with_(**{
+            "strategy.warmup_s": 5, "telemetry.metrics_port": 0, "telemetry.targets_dir": str(folder / "targets"),
+        })  # fmt: skip
+        feed = mmlab.load_feed(SAMPLE)
+        trade = Trade(Plan(feed, config, speed_of(feed), "overhead", True, FaultPlan(), 0, None, "risk_averse"))
+        trades.LiveRun = Switched
+        running = asyncio.create_task(trade.run(folder / "run", await trade.open(), None))
+        while trade.engine is None:  # noqa: ASYNC110  nothing else says so
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(BEGIN_S)
+        scraper = await scraper_of(target_in(folder / "targets"))
+        forget_totals(trade)
+        begun, batches = time.monotonic(), trade.engine.market_batches
+        found = {kind: [] for kind in KINDS}
+        for turn in range(turns):
+            for kind in (*KINDS[turn % 4 :], *KINDS[: turn % 4]):
+                found[kind].append(await window(kind, trade, scraper))
+        rate = (trade.engine.market_batches - batches) / (time.monotonic() - begun)
+        trade.files.kind = "with"
+        trade.stop()
         await running
-    if files is not None:
-        files.close(trade.run_info())
-    return {"cpu_s": used, "heard": heard, "rate": heard / took}
-
-
-def scrape(targets: Path, stop: threading.Event) -> None:
-    """Ask again and again, from a process of its own so that its cost is not counted."""
-    (file,) = targets.glob("*.json")
-    url = "http://" + json.loads(file.read_text())[0]["targets"][0] + "/metrics"
-    with subprocess.Popen([sys.executable, __file__, "--scrape", url]) as scraper:
-        stop.wait()
         scraper.terminate()
+        await scraper.wait()
+        return {**found, "rate": rate, "scrape_s": await one_scrape_s(trade)}
 
 
-def scraper(url: str) -> None:
-    """Until it is ended."""
-    while True:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            answer.read()
-        time.sleep(SCRAPE_S)
+def forget_totals(trade) -> None:
+    """Running totals are for the metrics only, so not kept where there are none."""
+    keep = trade.engine.rolling.second
+    trade.engine.rolling.second = lambda *row: keep(*row) if trade.files.kind in SCRAPES else None
 
 
-def child(whole: bool, seconds: float) -> dict[str, float]:
-    """A session in a process of its own."""
-    command = [sys.executable, __file__, "--one", "with" if whole else "without", "--seconds", str(seconds)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.strip().splitlines()[-1])
+async def window(kind: str, trade, scraper) -> float:
+    """CPU microseconds a market message."""
+    trade.files.kind = kind
+    await asyncio.sleep(SETTLE_S)
+    n, engine = SCRAPES.get(kind, 0), trade.engine
+    cpu_s, batches = time.process_time(), engine.market_batches
+    for i in range(max(1, n)):
+        if i < n:
+            scraper.stdin.write(b"\n")
+        await asyncio.sleep(WINDOW_S / max(1, n))
+    return 1e6 * (time.process_time() - cpu_s) / (engine.market_batches - batches)
+
+
+async def one_scrape_s(trade) -> float:
+    """CPU seconds of one scrape: of several, with pauses in which the processor's caches are lost to others."""
+    exporter = Exporter(trade.facts)
+    scraper = await scraper_of(await exporter.start())
+    before_s = time.process_time()
+    for _ in range(AT_REST):
+        scraper.stdin.write(b"\n")
+        await asyncio.sleep(PAUSE_S)
+    scraper.stdin.close()
+    await scraper.wait()
+    used_s = time.process_time() - before_s
+    await exporter.close()
+    return used_s / AT_REST
+
+
+def target_in(targets: Path) -> str:
+    """Where the session's listener is, by its file for Prometheus."""
+    (file,) = targets.glob("*.json")
+    return json.loads(file.read_text())[0]["targets"][0]
+
+
+async def scraper_of(target: str):
+    """A process that scrapes once for every line it is sent, so that its own cost is not counted."""
+    return await asyncio.create_subprocess_exec(sys.executable, __file__, "--scrape", target, stdin=subprocess.PIPE)
+
+
+def scrape(target: str) -> None:
+    """Ask again and again on one connection."""
+    connection = http.client.HTTPConnection(target, timeout=10)
+    for _ in sys.stdin:
+        connection.request("GET", "/metrics", headers=HEADERS)
+        connection.getresponse().read()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--one", choices=("with", "without"))
-    parser.add_argument("--scrape")
+    parser.add_argument("--turns", type=int, default=16)
+    parser.add_argument("--scrape", metavar="TARGET")
     options = parser.parse_args()
     if options.scrape:
-        scraper(options.scrape)
-    elif options.one:
-        with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(asyncio.run(session(options.seconds, options.one == "with", Path(folder)))))
-    else:
-        rows = {"with": [], "without": []}
-        for _ in range(options.repeats):  # in turns, so that both have the machine's moods
-            for name, many in rows.items():
-                many.append(child(name == "with", options.seconds))
-        per = {name: statistics.median(r["cpu_s"] / r["heard"] for r in many) for name, many in rows.items()}
-        result = SimpleNamespace(
-            with_us=per["with"] * 1e6, without_us=per["without"] * 1e6, share=per["with"] / per["without"] - 1,
-            rate=statistics.median(r["rate"] for r in rows["with"]),
-            core_share=statistics.median(r["cpu_s"] for r in rows["with"]) / options.seconds,
-        )  # fmt: skip
-        print(json.dumps(vars(result)))
+        scrape(options.scrape)
+        return
+    found = asyncio.run(session(options.turns))
+
+    def above(kind: str, base: str) -> list[float]:
+        return [one / other - 1 for one, other in zip(found[kind], found[base], strict=True)]
+
+    share = above("with", "without")
+    low, _, high = statistics.quantiles(share, n=4)
+    print(json.dumps({
+        "share": statistics.median(share), "error": 1.25 * (high - low) / 1.35 / len(share) ** 0.5,
+        "share_1s": statistics.median(above("quick", "without")),
+        "share_above_record": statistics.median(above("with", "record")),
+        "share_of_record": statistics.median(above("record", "without")),
+        "scrape_every_s": WINDOW_S, "scrape_ms": 1e3 * found["scrape_s"], "rate": found["rate"], "turns": len(share),
+        **{f"{kind}_us": statistics.median(found[kind]) for kind in KINDS},
+    }))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ async def session(kind: str, folder: Path) -> dict[str, object]:
     disk = Disk(kind)
     trades.LiveRun = partial(live.LiveRun, write=disk)
     trade = Trade(Plan(mmlab.load_feed(SAMPLE), CONFIG, 10.0, kind, True, FaultPlan(), 0, None, "risk_averse"))
-    running = asyncio.ensure_future(trade.run(folder / kind, trade.run_info(), None))
+    running = asyncio.create_task(trade.run(folder / kind, await trade.open(), None))
     while trade.engine is None or not trade.engine.courier.messages:  # noqa: ASYNC110  nothing else says so
         await asyncio.sleep(0.1)
     await asyncio.sleep(BEGIN_S)

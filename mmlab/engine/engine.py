@@ -546,5 +546,5 @@ class Engine:
         row["quoting_bid"], row["quoting_ask"], row["at_touch_bid"], row["at_touch_ask"] = self.uptime.shares(now_ns)
         self.second = row
         self.rolling.second(row, self.desk.tally.size)
-        self.histograms.update()
+        self.histograms.keep_up()
         self.setup.record("metrics", row)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from enum import IntEnum
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ SIDES = ("bid", "ask")
 GATES = (Switch.FLIP, Switch.PULL, Switch.AGE_EXIT, Switch.LADDER)
 """Members of `Switch` that are gates; all others are kill switches."""
 KILL_SWITCHES = tuple(switch for switch in Switch if switch not in GATES)
+SIDES_ONLY = (Switch.TOXIC, Switch.BURST)
+"""Switches that the kernel has for each side."""
 RETRIED = (ErrorClass.RETRYABLE_NOW, ErrorClass.RETRYABLE_BACKOFF)
 FIXES = ("missed_fill", "inferred_fill", "gone", "lost", "stray", "risen", "mismatch")
 """What a full view of the account put right."""
@@ -30,6 +34,12 @@ COUNTED_ELSEWHERE = ("refused_", "kept_", "trip_")
 TERMINAL = ("filled", "canceled", "rejected", "expired")
 SHARE_S = 60.0
 """Window of our share of the market's volume."""
+
+
+@cache
+def names(kind: type[IntEnum]) -> dict[int, str]:
+    """Members -> names in lower case: to ask each member takes longer, and there are hundreds at every scrape."""
+    return {member: member.name.lower() for member in kind}
 
 
 def engine_facts(engine: Engine) -> dict[str, Any]:
@@ -46,9 +56,9 @@ def engine_facts(engine: Engine) -> dict[str, Any]:
         "linked": float(participation.linked),
         "reconciled": float(participation.reconciled),
         "latched": float(participation.latched),
-        "trading": {kind.name.lower(): float(kind == participation.trading) for kind in Trading},
+        "trading": {name: float(kind == participation.trading) for kind, name in names(Trading).items()},
         "side": {
-            side: {kind.name.lower(): float(kind == participation.sides[k]) for kind in SideState}
+            side: {name: float(kind == participation.sides[k]) for kind, name in names(SideState).items()}
             for k, side in enumerate(SIDES)
         },
         "metric": metric_values(engine),
@@ -59,11 +69,11 @@ def engine_facts(engine: Engine) -> dict[str, Any]:
         "uptime": _uptime(engine),
         "fills": {side: {kind: tally.fills[side, kind] for kind in ("maker", "taker")} for side in SIDES},
         "notional": dict(tally.notional),
-        "messages": {kind.name.lower(): courier.sent[kind.name.lower()] for kind in TxKind},
+        "messages": {name: courier.sent[name] for name in names(TxKind).values()},
         "messages_per_fill": courier.messages / fills if fills else math.nan,
         "cancels_per_fill": courier.sent["cancel"] / fills if fills else math.nan,
         "orders": _working(engine),
-        "order_moves": {name.name.lower(): desk.counts[name.name.lower()] for name in OrderState},
+        "order_moves": {name: desk.counts[name] for name in names(OrderState).values()},
         "refused": dict(tally.refused),
         "refusals": {kind.value: state.counts[f"refused_{kind}"] for kind in ErrorClass},
         "anomalies": {kind: n for kind, n in state.counts.items() if not kind.startswith(COUNTED_ELSEWHERE)},
@@ -146,10 +156,10 @@ def _uptime(engine: Engine) -> dict[str, dict[str, float]]:
 
 def _working(engine: Engine) -> dict[str, dict[str, int]]:
     """Working orders by side and state; every state that may be has a figure."""
-    counts = Counter((order.side, order.state) for order in engine.manager.orders)
-    states = [state for state in OrderState if state.name.lower() not in TERMINAL]
+    counts: Counter[tuple[int, int]] = Counter((order.side, order.state) for order in engine.manager.orders)
+    states = {state: name for state, name in names(OrderState).items() if name not in TERMINAL}
     return {
-        side: {state.name.lower(): counts[sign, state] for state in states}
+        side: {name: counts[sign, state] for state, name in states.items()}
         for side, sign in zip(SIDES, (1, -1), strict=True)
     }
 
@@ -157,20 +167,23 @@ def _working(engine: Engine) -> dict[str, dict[str, int]]:
 def switch_table(engine: Engine) -> dict[str, dict[str, float]]:
     """Kill switch -> ``armed``, ``active``, ``latched`` (0 or 1), ``trips``, ``rearms``."""
     state, acted = engine.decider.state[0], engine.steering.acted
-    kill, observe = engine.setup.config.kill, engine.setup.config.kill.mode == "observe"
+    world_active, world_latched = (state["world"][field].tolist() for field in ("active", "latched"))
+    rules, observe = dict(engine.setup.config.kill), engine.setup.config.kill.mode == "observe"
     table = {}
     for switch in KILL_SWITCHES:
-        name = switch.name.lower()
-        kernel = [state["side"][k][name] for k in (0, 1)] if name in ("toxic", "burst") else []
-        if not kernel and int(switch) < len(state["world"]):
-            kernel = [state["world"][int(switch)]]
+        name = names(Switch)[switch]
+        if switch in SIDES_ONLY:
+            active, latched = (any(state["side"][name][field].tolist()) for field in ("active", "latched"))
+        elif int(switch) < len(world_active):
+            active, latched = bool(world_active[switch]), bool(world_latched[switch])
+        else:
+            active = latched = False
         own = engine.participation.switches.get(switch)
         at_limit = switch == Switch.POSITION and any(reasons & Reason.POSITION for reasons in engine.decider.reasons)
-        rules = getattr(kill, name, None)
         table[name] = {
-            "armed": float(not observe and getattr(rules, "enabled", True)),
-            "active": float(at_limit or any(sw["active"] for sw in kernel) or (own is not None and own.active)),
-            "latched": float(any(sw["latched"] for sw in kernel) or (own is not None and own.active and own.latched)),
+            "armed": float(not observe and getattr(rules.get(name), "enabled", True)),
+            "active": float(at_limit or active or (own is not None and own.active)),
+            "latched": float(latched or (own is not None and own.active and own.latched)),
             "trips": acted[name, "trip"] + acted[name, "latch"],
             "observed": acted[name, "observe"],
             "rearms": acted[name, "rearm"],
@@ -181,12 +194,8 @@ def switch_table(engine: Engine) -> dict[str, dict[str, float]]:
 
 def _gate_events(engine: Engine) -> dict[str, dict[str, int]]:
     """What gates did: gate -> action -> count."""
-    acted = engine.steering.acted
+    acted, switches, actions = engine.steering.acted, names(Switch), names(GateAction)
     return {
-        gate.name.lower(): {
-            action.name.lower(): acted[gate.name.lower(), action.name.lower()]
-            for action in GateAction
-            if acted[gate.name.lower(), action.name.lower()]
-        }
+        switches[gate]: {action: n for action in actions.values() if (n := acted[switches[gate], action])}
         for gate in GATES
     }

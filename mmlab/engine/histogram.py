@@ -26,6 +26,12 @@ class StageHistograms:
         self._counts = {stage: np.zeros(len(BOUNDS_S) + 1, np.int64) for stage in STAGES}
         self._sum_s = dict.fromkeys(STAGES, 0.0)
 
+    def keep_up(self) -> None:
+        """Take in what came before the stopwatch forgets it; else that is left to who looks."""
+        counts = self._stopwatch.counts
+        if any(n - self._seen.get(stage, 0) > SAMPLES // 2 for stage, n in counts.items()):
+            self.update()
+
     def update(self) -> None:
         """Take in what came since the last look."""
         for stage, n in self._stopwatch.counts.items():
@@ -33,7 +39,7 @@ class StageHistograms:
             self._seen[stage] = n
             if new <= 0:
                 continue
-            seconds = np.asarray(self._stopwatch.newest_us(stage, new)) * 1e-6
+            seconds = self._stopwatch.newest_ns(stage, new) * 1e-9
             places = np.searchsorted(BOUNDS_S, seconds)
             counts = np.bincount(places, minlength=len(BOUNDS_S) + 1)
             self._counts[stage] = self._counts.get(stage, 0) + counts

@@ -36,9 +36,10 @@ class Stopwatch:
 
     def newest_us(self, stage: str, n: int) -> list[float]:
         """The newest `n` durations, oldest first, microseconds."""
-        return [float(ns) / 1e3 for ns in self._newest(stage, n)]
+        return [float(ns) / 1e3 for ns in self.newest_ns(stage, n)]
 
-    def _newest(self, stage: str, most: int) -> np.ndarray[Any, Any]:
+    def newest_ns(self, stage: str, most: int) -> np.ndarray[Any, Any]:
+        """The newest durations, at most so many, oldest first."""
         n = self.counts[stage]
         ring = np.frombuffer(self._rings[stage], np.int64)
         return ring.take(np.arange(max(0, n - min(most, SAMPLES)), n), mode="wrap")
@@ -48,6 +49,6 @@ class Stopwatch:
         table = {}
         for stage, n in self.counts.items():
             if n:
-                p50, p90, p99, most = np.percentile(self._newest(stage, newest), (50, 90, 99, 100)) / 1e3
+                p50, p90, p99, most = np.percentile(self.newest_ns(stage, newest), (50, 90, 99, 100)) / 1e3
                 table[stage] = {"n": n, "p50": float(p50), "p90": float(p90), "p99": float(p99), "max": float(most)}
         return table

@@ -1,10 +1,10 @@
 """`LiveRun`: a run directory that is written while the run goes on.
 
-    engine's thread  --put-->  rings in memory  --every second-->  writer's thread  -->  files
+    engine's thread  --put-->  queues in memory  --every second-->  writer's thread  -->  files
                      <--on_warning--
 
 `put` never waits for the disk and never raises for its sake. While the disk is slow or full, rows wait in memory; once
-their table's ring is full, further ones are missing from the file, counted, and warned of once a table. The session
+their table's queue is full, further ones are missing from the file, counted, and warned of once a table. The session
 goes on.
 """
 
@@ -45,8 +45,8 @@ from mmlab.telemetry.info import RUNNING, RunInfo, clean, folder_name, utc_now
 from mmlab.telemetry.inputs import INPUTS, KERNEL
 from mmlab.telemetry.line_log import line_logger
 from mmlab.telemetry.repeats import Repeats
-from mmlab.telemetry.rings import Ring
 from mmlab.telemetry.rotation import RotatingAppender
+from mmlab.telemetry.row_queue import RowQueue
 from mmlab.telemetry.run_directory import require_new
 from mmlab.telemetry.sinks import Appender, DecisionSink, LineSink, RowSink, Sink, Write
 from mmlab.telemetry.streams import batch_message, schema_message, stream_file, stream_schema, to_batch
@@ -96,7 +96,7 @@ class LiveRun:
     patient : bool
         `put` waits for the disk instead of dropping rows: for sessions that run faster than real time.
     places : dict, optional
-        Other numbers of rows that may wait, by table (`PLACES`); powers of two.
+        Other numbers of rows that may wait, by table (`PLACES`).
     write : callable, optional
         Stands for `os.pwrite` in a test.
 
@@ -190,10 +190,10 @@ class LiveRun:
 
     def _wait_for_room(self, table: str, rows: Any) -> None:
         """Wait until the writer has made room for rows, at most `PATIENCE_S`; a disk that fails is not waited for."""
-        ring = self._decisions.ring if table == "decisions" else self._rows[table].ring
+        queue = self._decisions.queue if table == "decisions" else self._rows[table].queue
         n = rows.size if isinstance(rows, np.ndarray) else 1
         until_s = monotonic() + PATIENCE_S
-        while ring.room < n <= ring.size and not self._writer.disk_errors and monotonic() < until_s:
+        while queue.room < n <= queue.size and not self._writer.disk_errors and monotonic() < until_s:
             sleep(0.001)
 
     def change(self, ts_ns: int, source: str, old: dict[str, Any], new: dict[str, Any], version: int) -> None:
@@ -216,7 +216,7 @@ class LiveRun:
 
     def _context(self) -> dict[str, Any]:
         """What every line of the log says."""
-        return {"decision": self._decisions.ring.head - 1}
+        return {"decision": self._decisions.queue.head - 1}
 
     def _look(self) -> None:
         """Once a second of the session: say that the files are far behind, or have caught up."""
@@ -316,7 +316,7 @@ class LiveRun:
         for name, dtype in (("inputs", INPUT), ("orders", ORDER)):
             start = schema_message(stream_schema(name))
             encode = partial(_stream_bytes, name, start)
-            self._rows[name] = RowSink(Ring(dtype, places[name]), encode, new_file(stream_file(name), start))
+            self._rows[name] = RowSink(RowQueue(dtype, places[name]), encode, new_file(stream_file(name), start))
         start = schema_message(stream_schema("decisions"))
         self._decisions = DecisionSink(
             places["decisions"], partial(_decision_bytes, start), new_file(stream_file("decisions"), start)
@@ -328,7 +328,7 @@ class LiveRun:
         ):
             header = b"" if name == "gates" else csv_header(edge_table(name, np.zeros(0, dtype), self._scale))
             encode = partial(_text_bytes, name, self._scale, lines)
-            self._rows[name] = RowSink(Ring(dtype, places[name]), encode, new_file(FILES[name], header))
+            self._rows[name] = RowSink(RowQueue(dtype, places[name]), encode, new_file(FILES[name], header))
         for name in ("changes", "log"):
             self._lines[name] = LineSink(
                 places[name], new_log(f"{name}.jsonl") if name == "log" else new_file(f"{name}.jsonl", b"")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mmlab.events import DECISION, TARGET
-from mmlab.telemetry.rings import Ring
+from mmlab.telemetry.row_queue import RowQueue
 
 Array = np.ndarray[Any, Any]
 Write = Callable[[int, memoryview, int], int]
@@ -67,36 +67,36 @@ class RowSink:
 
     Parameters
     ----------
-    ring : Ring
+    queue : RowQueue
         Where rows wait.
     encode : callable
         Bytes of rows.
     file : Appender
     """
 
-    def __init__(self, ring: Ring, encode: Callable[[Array], bytes], file: Appender) -> None:
-        self.ring, self.encode, self.file = ring, encode, file
+    def __init__(self, queue: RowQueue, encode: Callable[[Array], bytes], file: Appender) -> None:
+        self.queue, self.encode, self.file = queue, encode, file
         self.dropped = self.skipped = 0
 
     def put(self, rows: Any) -> int:
         """Add rows; returns how many had to be dropped."""
-        dropped = self.ring.put(rows)
+        dropped = self.queue.put(rows)
         if dropped:
             self.dropped += dropped
         return dropped
 
     def flush(self) -> None:
         """Append what waits now."""
-        until = self.ring.head
-        while n := min(until - self.ring.tail, BATCH):
-            self.file.append(self.encode(self.ring.peek(n)))
-            self.ring.take(n)
+        until = self.queue.head
+        while n := min(until - self.queue.tail, BATCH):
+            self.file.append(self.encode(self.queue.peek(n)))
+            self.queue.take(n)
 
     def skip(self) -> None:
         """Leave out what waits: it cannot be encoded."""
-        n = self.ring.waiting
+        n = self.queue.waiting
         self.skipped += n
-        self.ring.take(n)
+        self.queue.take(n)
 
     @property
     def lost(self) -> int:
@@ -117,39 +117,40 @@ class DecisionSink:
     """
 
     def __init__(self, size: int, encode: Callable[[Array, Array], bytes], file: Appender) -> None:
-        self.ring, self.targets = Ring(DECISION, size), Ring(TARGET, 8 * size)
+        self.queue, self.targets = RowQueue(DECISION, size), RowQueue(TARGET, 8 * size)
         self.encode, self.file = encode, file
         self.dropped = self.skipped = 0
 
     def put(self, rows: Any, targets: Array) -> int:
         """Add decisions, all or none; returns how many had to be dropped."""
         rows = np.asarray(rows, DECISION)
-        n, wanted = rows.size, int(rows["targets"].sum())
+        n, counts = rows.size, rows["targets"]
+        wanted = int(counts.item() if n == 1 else counts.sum())
         if wanted != len(targets):
             raise ValueError(f"{len(targets)} targets with decisions that say {wanted}")
-        if self.ring.room < n or self.targets.room < len(targets):
+        if self.queue.room < n or self.targets.room < len(targets):
             self.dropped += n
             return n
         self.targets.put(targets)
-        self.ring.put(rows)
+        self.queue.put(rows)
         return 0
 
     def flush(self) -> None:
         """Append what waits now."""
-        until = self.ring.head
-        while n := min(until - self.ring.tail, BATCH):
-            decisions = self.ring.peek(n)
+        until = self.queue.head
+        while n := min(until - self.queue.tail, BATCH):
+            decisions = self.queue.peek(n)
             targets = self.targets.peek(int(decisions["targets"].sum()))
             self.file.append(self.encode(decisions, targets))
-            self.ring.take(n)
+            self.queue.take(n)
             self.targets.take(targets.size)
 
     def skip(self) -> None:
         """Leave out what waits: it cannot be encoded."""
-        n = self.ring.waiting
-        targets = int(self.ring.peek(n)["targets"].sum())
+        n = self.queue.waiting
+        targets = int(self.queue.peek(n)["targets"].sum())
         self.skipped += n
-        self.ring.take(n)
+        self.queue.take(n)
         self.targets.take(targets)
 
     @property

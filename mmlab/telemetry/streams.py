@@ -20,7 +20,8 @@ from mmlab.telemetry.tables import split_targets, target_lists
 Array = np.ndarray[Any, Any]
 
 STREAMS = {"inputs": INPUT, "decisions": DECISION, "orders": ORDER}
-_OPTIONS = pa.ipc.IpcWriteOptions(compression="zstd")
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+"""Cheap for the engine: a stream lives only as long as its run, and to wake Arrow's threads costs more than a batch."""
 _END = 8
 """Bytes of the message that ends a stream; a stream that goes on has none."""
 
@@ -32,10 +33,12 @@ def stream_file(name: str) -> str:
 
 def to_batch(name: str, rows: Array, targets: Array | None = None) -> pa.RecordBatch:
     """Rows as a batch of their stream; `targets` of decisions, one after the other in their order."""
-    columns = {column: pa.array(np.ascontiguousarray(rows[column])) for column in STREAMS[name].names or ()}
+    names = list(STREAMS[name].names or ())
+    columns = [pa.array(np.ascontiguousarray(rows[column])) for column in names]
     if targets is not None:
-        columns["target"] = target_lists(rows["targets"], targets)
-    return pa.RecordBatch.from_pydict(columns)
+        names.append("target")
+        columns.append(target_lists(rows["targets"], targets))
+    return pa.RecordBatch.from_arrays(columns, names=names)
 
 
 def schema_message(schema: pa.Schema) -> bytes:

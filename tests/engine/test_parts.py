@@ -13,6 +13,7 @@ import pytest
 
 from mmlab.engine.courier import KEPT, Courier, batches
 from mmlab.engine.emergency import cancel_everything
+from mmlab.engine.histogram import BOUNDS_S, StageHistograms
 from mmlab.engine.inbound import Inbound
 from mmlab.engine.mailbox import Mailbox, Stage
 from mmlab.engine.signing import SignerWorker
@@ -407,6 +408,24 @@ def test_stopwatch_keeps_the_newest() -> None:
     assert set(table) == {"sign"}
     assert table["sign"]["max"] == SAMPLES + 9
     assert table["sign"]["p50"] == pytest.approx(10 + (SAMPLES - 1) / 2)
+
+
+def test_histograms_count_all_even_where_nobody_looks() -> None:
+    watch = Stopwatch()
+    histograms = StageHistograms(watch)
+    rng = np.random.default_rng(4)
+    durations_ns = [25_000, 25_001, 10**10, *rng.integers(0, 2 * 10**9, 2 * SAMPLES).tolist()]
+    for n, duration_ns in enumerate(durations_ns):
+        watch.add("sign", duration_ns)
+        if n % 1000 == 0:
+            histograms.keep_up()
+    seen = histograms.table()
+    bounds_s = [*BOUNDS_S, np.inf]
+    expected = [sum(ns <= round(bound * 1e9) for ns in durations_ns) for bound in BOUNDS_S] + [len(durations_ns)]
+    assert [n for _, n in seen["sign"]["buckets"]] == expected
+    assert [float(bound) for bound, _ in seen["sign"]["buckets"]] == bounds_s
+    assert seen["sign"]["sum"] == pytest.approx(sum(durations_ns) / 1e9)
+    assert seen["lag"]["buckets"][-1] == ("+Inf", 0)
 
 
 def test_alarm_rings_once_at_the_time_set_last() -> None:
