@@ -328,10 +328,16 @@ class Clock(Section):
 
 
 class Margin(Section):
-    """Liquidation is near: halt. Live only."""
+    """Liquidation is near: the side that would add to the position goes off, then halt. Live only."""
 
     enabled: bool = Field(True, description="use this switch, where the venue tells a liquidation price")
-    min_distance_bps: float = _number(500.0, 0, 1e4, "bps", "mid to the liquidation price; closer trips")
+    min_distance_bps: float = _number(
+        500.0,
+        0,
+        1e4,
+        "bps",
+        "mid to the liquidation price; closer, the heavy side is off; closer than half of it halts",
+    )
 
 
 class Mark(Section):

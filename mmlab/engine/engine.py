@@ -114,11 +114,12 @@ class Engine:
         self._over = asyncio.Event()
         self._top: e.Top | None = None
         self._targets: tuple[int, e.Targets] | None = None
-        self._outcome: tuple[Any, ...] = ((), None, None)  # of the decision handed on last
+        self._outcome: tuple[Any, ...] = ((), None, None, 0)  # of the decision handed on last
         self._known_lots = 0  # position by the fills that the kernel has
         self._adopts = False  # there are others, and no price yet to value them at
         self._told: tuple[Any, ...] = ()  # what the kernel knows of our orders
         self._slice_ns = self._grid_ns = 0
+        self._heavy_side = 0  # not quoted, for it would bring liquidation nearer
         self._loop_s, self._decided_s = asyncio.get_running_loop().time, -1.0
         self._put_off = False
         self._seen: list[tuple[int, tuple[int, int], bool]] = []  # best quotes that `uptime` is yet to hear of
@@ -278,9 +279,9 @@ class Engine:
         if self.decider.due(now_ns) and self._on_grid(now_ns):
             quotes = self.decider.decide(now_ns)
             trading, flattening = self.participation.trading, self.flattening
-            before, was, flattened = self._outcome
-            if quotes is not before or trading is not was or flattening is not flattened:
-                self._outcome = (quotes, trading, flattening)
+            before, was, flattened, heavy = self._outcome
+            if quotes is not before or trading is not was or flattening is not flattened or heavy != self._heavy_side:
+                self._outcome = (quotes, trading, flattening, self._heavy_side)
                 self._decided(quotes, now_ns, stamp)
             self.stopwatch.add("decide", perf_counter_ns() - stamp)
             if not self.participation.calm:
@@ -295,6 +296,8 @@ class Engine:
 
     def _decided(self, quotes: tuple[e.Quote, ...], now_ns: int, stamp: int) -> None:
         """A decision that differs from the one before, or comes after a change of what we may do."""
+        if self._heavy_side:
+            quotes = tuple([quote for quote in quotes if quote.side != self._heavy_side])
         sides = [quote.side for quote in quotes]
         self.participation.decided(*self.decider.reasons, quoting=(BID in sides, ASK in sides))
         if not self.flattening:
@@ -537,6 +540,12 @@ class Engine:
             self.steering.trip(switch, detail, cause=True, value=value)
         for switch in good:
             self.steering.cleared(switch)
+        if live.heavy_side != self._heavy_side:
+            self._heavy_side = live.heavy_side
+            self.steering.heavy_side(
+                live.heavy_side, live.liquidation_bps, self.setup.config.kill.margin.min_distance_bps
+            )
+            self._do(self.decider.nudge)
 
     def _write_metrics(self) -> None:
         now_ns = self.now()

@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 
 from mmlab.config import Kill
-from mmlab.events import NEVER_NS, NS_PER_MS, Switch
+from mmlab.events import ASK, BID, NEVER_NS, NS_PER_MS, Switch
 
+HALT_SHARE = 0.5
+"""Nearer to liquidation than this share of the distance at which the heavy side goes off, all is halted."""
 Verdict = tuple[Switch, float, str]
 """A switch whose cause is there, its value, and the detail."""
 
@@ -25,6 +27,10 @@ class LiveWatch:
     """As of the last look that heard something, seconds; our clock minus the venue's."""
     liquidation_ticks: int = 0
     """Price at which the venue would liquidate us; 0: none."""
+    liquidation_bps: float = math.inf
+    """As of the last look: how far from the mid that is."""
+    heavy_side: int = 0
+    """Side that would add to a position near its liquidation, and so must not be quoted; 0: none."""
 
     def heard(self, exch_ns: int, local_ns: int) -> None:
         """A change of the best quotes at `exch_ns` was heard of at `local_ns`."""
@@ -42,10 +48,13 @@ class LiveWatch:
             else:
                 good.append(Switch.CLOCK)
         if not position_lots or not self.liquidation_ticks:
+            self.liquidation_bps, self.heavy_side = math.inf, 0
             good.append(Switch.MARGIN)
         elif math.isfinite(mid_ticks) and mid_ticks > 0:
-            away_bps = 1e4 * abs(mid_ticks - self.liquidation_ticks) / mid_ticks
-            if kill.margin.enabled and away_bps < kill.margin.min_distance_bps:
+            away_bps = self.liquidation_bps = 1e4 * abs(mid_ticks - self.liquidation_ticks) / mid_ticks
+            least_bps = kill.margin.min_distance_bps if kill.margin.enabled else 0.0
+            self.heavy_side = (BID if position_lots > 0 else ASK) if away_bps < least_bps else 0
+            if away_bps < HALT_SHARE * least_bps:
                 bad.append((Switch.MARGIN, away_bps, f"liquidation is {away_bps:.0f} bps away"))
             else:
                 good.append(Switch.MARGIN)

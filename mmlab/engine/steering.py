@@ -13,7 +13,7 @@ import numpy as np
 from mmlab.engine.decider import Decider
 from mmlab.engine.participation import Order, Participation, Trading, Trigger
 from mmlab.engine.setup import Setup
-from mmlab.events import GATE, NS_PER_S, GateAction, Switch
+from mmlab.events import BID, GATE, NS_PER_S, GateAction, Switch
 from mmlab.kernels.policy import one_row
 from mmlab.orders import events as e
 from mmlab.orders.commands import Halted, Trip
@@ -86,6 +86,16 @@ class Steering:
         if self.state.has_cause(switch):
             self.state.clear(switch)
             self.step_soon()
+
+    def heavy_side(self, side: int, away_bps: float, least_bps: float) -> None:
+        """The side that would add to the position goes off, near its liquidation; 0: none does any more."""
+        now_ns = self._now()
+        if not side:
+            self._setup.log.info("switch", ts_ns=now_ns, switch="margin", action="resume", detail="both sides again")
+            return
+        detail = f"{'bid' if side == BID else 'ask'} side off: liquidation is {away_bps:.0f} bps away"
+        self.state.triggers.append(Trigger(now_ns, Switch.MARGIN, GateAction.PAUSE, away_bps, least_bps, detail=detail))
+        self.write_triggers()
 
     def tripped(self, trip: Trip) -> None:
         """The order manager says that something is wrong."""

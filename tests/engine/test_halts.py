@@ -11,6 +11,7 @@ import pytest
 import mmlab
 from mmlab.engine.engine import Engine
 from mmlab.engine.flatten import flatten_slice
+from mmlab.engine.live_watch import LiveWatch
 from mmlab.engine.participation import Trading
 from mmlab.events import ASK, BID, TargetFlag
 from mmlab.exchange import Transaction, TxKind
@@ -209,3 +210,28 @@ def test_no_slice_without_a_book(book: tuple[Any, Any]) -> None:
     row = book[0].copy()
     row["valid"] = 0
     assert flatten_slice(100, row, book[1], 5, 1) == ()
+
+
+@pytest.mark.parametrize("side", [BID, ASK])
+def test_near_liquidation_the_side_that_adds_to_the_position_is_off(side: int) -> None:
+    begin_s, end_s = 20.0, 40.0
+
+    async def script(engine: Engine) -> None:
+        live = engine.live = LiveWatch()
+        await at(engine, begin_s)
+        mid = int(engine.decider.book[0]["bid_ticks"])
+        live.liquidation_ticks = round(mid * (1 - 0.04 * side))
+        await at(engine, end_s)
+        live.liquidation_ticks = 0
+
+    config = quick(gates__age_exit__enabled=False, strategy__min_spread_bps=20.0)  # keeps the position
+    outcome = play(cut(300, 360), config, make=holding(side), script=script)
+    outcome.check_settled()
+    origin = origin_ns(outcome)
+    placed = {
+        (begin_s < (t - origin) / 1e9 < end_s, tx.side) for t, tx in outcome.venue.sent if tx.kind == TxKind.PLACE
+    }
+    assert {(False, side), (False, -side), (True, side)} - placed == {(True, side)}
+    assert [line["action"] for line in outcome.log.of("switch")] == ["pause", "resume"]
+    looks = {tx.side for t, tx in outcome.venue.sent if (t - origin) / 1e9 > end_s and tx.kind == TxKind.PLACE}
+    assert side in looks, "it does not come back"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mmlab.config import Kill
 from mmlab.engine.live_watch import LiveWatch
-from mmlab.events import NS_PER_MS, Switch
+from mmlab.events import ASK, BID, NS_PER_MS, Switch
 
 KILL = Kill()
 
@@ -34,13 +34,17 @@ def test_nothing_heard_says_nothing_of_the_clock_and_a_look_begins_anew():
     assert watch.look(KILL, 100.0, 0) == ([], [Switch.MARGIN])
 
 
-CASES = [(96, 5, True), (94, 5, False), (0, 5, False), (96, 0, False), (104, -5, True)]
+CASES = [
+    (98, 5, BID, True), (96, 5, BID, False), (94, 5, 0, False), (0, 5, 0, False), (98, 0, 0, False),
+    (104, -5, ASK, False), (102, -5, ASK, True),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("liquidation", "lots", "trips"), CASES)
-def test_liquidation_near(liquidation, lots, trips):
+@pytest.mark.parametrize(("liquidation", "lots", "heavy", "trips"), CASES)
+def test_liquidation_near(liquidation, lots, heavy, trips):
     watch = LiveWatch(liquidation_ticks=liquidation)
     bad, good = watch.look(KILL, 100.0, lots)
+    assert watch.heavy_side == heavy
     assert ([switch for switch, _, _ in bad], good) == (([Switch.MARGIN], []) if trips else ([], [Switch.MARGIN]))
 
 
