@@ -19,12 +19,15 @@ class LiveWatch:
     """Looks once a second.
 
     A message is late by its way and by the difference of the clocks; the least delay of a second is the difference,
-    unless all of them were held up, which is as bad.
+    unless all of them were held up, which is as bad. Two looks in a row must see it: in a quiet second the only message
+    may be an old one, told again after a gap.
     """
 
     least_ns: int = NEVER_NS
     skew_s: float = math.nan
     """As of the last look that heard something, seconds; our clock minus the venue's."""
+    skewed: bool = False
+    """Whether that was too much."""
     liquidation_ticks: int = 0
     """Price at which the venue would liquidate us; 0: none."""
     liquidation_bps: float = math.inf
@@ -43,9 +46,10 @@ class LiveWatch:
         if self.least_ns != NEVER_NS:
             skew_ms, self.least_ns = self.least_ns / NS_PER_MS, NEVER_NS
             self.skew_s = skew_ms / 1e3
-            if kill.clock.enabled and abs(skew_ms) > kill.clock.max_skew_ms:
+            seen_before, self.skewed = self.skewed, kill.clock.enabled and abs(skew_ms) > kill.clock.max_skew_ms
+            if self.skewed and seen_before:
                 bad.append((Switch.CLOCK, skew_ms, f"our clock is {skew_ms:+.0f} ms from the venue's"))
-            else:
+            elif not self.skewed:
                 good.append(Switch.CLOCK)
         if not position_lots or not self.liquidation_ticks:
             self.liquidation_bps, self.heavy_side = math.inf, 0
