@@ -53,7 +53,7 @@ def sessions() -> Iterator[Line]:
 def browser() -> Iterator[Line]:
     """Dashboard and JupyterLab in a real browser; screenshots in artefacts/."""
     yield "served dashboard", *run_tests("tests/browser/test_dashboard.py")
-    yield "JupyterLab", *run_tests("tests/browser/test_jupyterlab.py")
+    yield "JupyterLab", *run_tests("tests/browser/test_jupyterlab.py", "--every-notebook")
 
 
 def notebooks() -> Iterator[Line]:

@@ -1,4 +1,7 @@
-"""Every notebook in a real JupyterLab, in a real browser: it opens, runs to the end, and draws."""
+"""Notebooks in a real JupyterLab, in a real browser: they open, run to the end, and draw.
+
+The first and the one with widgets; with ``--every-notebook`` all that papermill runs, but for 08, which mostly waits.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from mmlab.lab.client import Client
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb") if not path.name.startswith("08"))
-"""All but the one that waits for most of its time, which papermill runs."""
+ALWAYS = ("01", "04")
 OFFLINE = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 IDLE = """async () => {
     const panel = window.jupyterapp.shell.currentWidget;
@@ -76,7 +79,12 @@ def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     pytest.fail("JupyterLab did not answer within a minute")
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
+def pytest_generate_tests(metafunc):
+    if "name" in metafunc.fixturenames:
+        every = metafunc.config.getoption("--every-notebook")
+        metafunc.parametrize("name", [name for name in NOTEBOOKS if every or name.startswith(ALWAYS)])
+
+
 def test_notebook_runs_in_jupyterlab(browser, lab, artefacts, name):
     page = browser.new_page(viewport={"width": 1280, "height": 1600})
     outside = []
