@@ -117,21 +117,21 @@ def leaving() -> Iterator[Line]:
 
 
 async def halted(feed: mmlab.Feed, on_halt: str) -> tuple[bool, str]:
-    """Kill once a position is open; what becomes of it in twenty seconds."""
+    """Kill once a position is open; what becomes of it in 200 s of the session."""
     config = mmlab.Config().with_(**{"risk.on_halt": on_halt})
     with tempfile.TemporaryDirectory() as folder:
         session = mmlab.Session(config, feed=feed, speed=20.0, out=f"{folder}/run")
         task = asyncio.create_task(session.run())
         await asyncio.sleep(1.0)
-        while not session.status()["position"] or session.status()["trading"] != "quoting":  # noqa: ASYNC110
+        while not session.state()["position_lots"] or session.state()["trading"] != "quoting":  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        held = session.status()["position"]
+        held = session.state()["position"]
         session.kill("evidence")
         seen = []
-        for _ in range(40):
+        for _ in range(200):
             await asyncio.sleep(0.05)
-            status = session.status()
-            seen.append((status["trading"], status["position"], status["orders"]))
+            state = session.state()
+            seen.append((state["trading"], state["position"], len(state["orders"])))
         session.stop()
         await task
         grown = any(abs(position) > abs(held) + 1e-12 for _, position, _ in seen)

@@ -34,6 +34,13 @@ class Trader:
         book = await self.orders.order_book_orders(0, 1)
         return tuple(int(side[0].price.replace(".", "")) for side in (book.bids, book.asks))
 
+    async def bid_from(self, price: int) -> int:
+        """Lots bid at this price or a better one."""
+        bids = (await self.orders.order_book_orders(0, 250)).bids
+        return sum(
+            round(1000 * float(one.remaining_base_amount)) for one in bids if int(one.price.replace(".", "")) >= price
+        )
+
     async def quiet_bid(self) -> int:
         """A price that nothing reaches."""
         return (await self.best())[0] * 9 // 10
@@ -61,6 +68,15 @@ class Trader:
                 return order
             await asyncio.sleep(0.02)
         raise AssertionError(f"order {client_index} is {order.status}, not {status}")
+
+    async def over(self, client_index: int):
+        """An order that has ended."""
+        for _ in range(500):
+            order = await self.one(client_index)
+            if order.status not in ("open", "in-progress"):
+                return order
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"order {client_index} is {order.status} still")
 
     async def position(self) -> int:
         found = (await self.accounts.account(by="index", value=str(self.account))).accounts[0].positions

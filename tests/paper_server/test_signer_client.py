@@ -223,15 +223,21 @@ async def test_self_trade_modes(server):
     async with trader(server, 4) as t:
         gone = "canceled-self-trade"
         for mode, maker, taker in ((0, gone, "filled"), (1, "open", gone), (2, gone, gone), (3, gone, "filled")):
-            resting, crossing, price = next(ids), next(ids), (await t.best())[0] - 12
-            await t.quote(resting, price, size=200)
-            assert (await t.one(resting)).status == "open"
-            # larger than all that the recording bids above it
-            await t.quote(crossing, price, size=20_000, ask=True, tif=1, self_trade_behavior_mode=mode)
-            await t.until(crossing, taker)
+            for _ in range(10):
+                resting, crossing, price = next(ids), next(ids), (await t.best())[0] - 4
+                await t.quote(resting, price, size=200)
+                assert (await t.one(resting)).status == "open"
+                size = await t.bid_from(price) + 200  # all that is bid before ours, ours, and a little more
+                await t.quote(crossing, price, size=size, ask=True, tif=1, self_trade_behavior_mode=mode)
+                over = await t.over(crossing)
+                if over.status != "filled" or (await t.one(resting)).status != "open":
+                    break
+                await t.client.cancel_all_orders(0, 0, api_key_index=4)  # others bid more meanwhile: once more
+                await t.until(resting, "canceled")
+            assert over.status == taker, mode
             assert (await t.one(resting)).status == maker, mode
             sold = await t.one(crossing)
-            assert sold.initial_base_amount == ("19.800" if mode == 3 else "20.000")
+            assert round(1000 * float(sold.initial_base_amount)) == size - 200 * (mode == 3)
             assert float(sold.filled_base_amount) > 0
             await t.client.cancel_all_orders(0, 0, api_key_index=4)
             await t.until(resting, maker if maker == gone else "canceled")
