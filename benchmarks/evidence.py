@@ -28,11 +28,12 @@ def run_script(name: str, *args: str, check: bool = True) -> Any:
 
 
 def run_tests(*places: str) -> tuple[bool, str]:
-    """Run tests; whether they pass, and pytest's closing line."""
+    """Run tests; whether they pass, pytest's closing line, and the names of those that do not."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *places], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    return done.returncode == 0, (done.stdout.strip().splitlines() or [done.stderr])[-1]
+    lines = done.stdout.strip().splitlines() or [done.stderr]
+    return done.returncode == 0, "; ".join([lines[-1], *(line for line in lines if line.startswith("FAILED"))])
 
 
 def main(doc: str | None, groups: dict[str, Group]) -> int:

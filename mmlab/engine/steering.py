@@ -91,7 +91,7 @@ class Steering:
         """The side that would add to the position goes off, near its liquidation; 0: none does any more."""
         now_ns = self._now()
         if not side:
-            self._setup.log.info("switch", ts_ns=now_ns, switch="margin", action="resume", detail="both sides again")
+            self._setup.log.warning("switch", ts_ns=now_ns, switch="margin", action="resume", detail="both sides again")
             return
         detail = f"{'bid' if side == BID else 'ask'} side off: liquidation is {away_bps:.0f} bps away"
         self.state.triggers.append(Trigger(now_ns, Switch.MARGIN, GateAction.PAUSE, away_bps, least_bps, detail=detail))
