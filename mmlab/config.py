@@ -332,11 +332,7 @@ class Margin(Section):
 
     enabled: bool = Field(True, description="use this switch, where the venue tells a liquidation price")
     min_distance_bps: float = _number(
-        500.0,
-        0,
-        1e4,
-        "bps",
-        "mid to the liquidation price; closer, the heavy side is off; closer than half of it halts",
+        500.0, 0, 1e4, "bps", "liquidation closer: heavy side off; closer than half: halt"
     )
 
 

@@ -44,6 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--update-golden` writes golden files anew (`tests/orders/golden`)."""
+    """`--every-notebook` for `make evidence-04`; `--update-golden` for `tests/orders/golden`."""
     parser.addoption("--every-notebook", action="store_true", help="open all notebooks in JupyterLab, not only two")
     parser.addoption("--update-golden", action="store_true", help="write golden files anew, to be reviewed like code")

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from mmlab.engine.courier import NAMES
 from mmlab.engine.engine import Engine
 from mmlab.engine.participation import SideState, Trading
 from mmlab.engine.rolling import OWN
 from mmlab.events import NS_PER_S, GateAction, OrderState, Reason, Switch
-from mmlab.exchange import ErrorClass, TxKind
+from mmlab.exchange import ErrorClass
 
 SIDES = ("bid", "ask")
 GATES = (Switch.FLIP, Switch.PULL, Switch.AGE_EXIT, Switch.LADDER)
@@ -69,7 +70,7 @@ def engine_facts(engine: Engine) -> dict[str, Any]:
         "uptime": _uptime(engine),
         "fills": {side: {kind: tally.fills[side, kind] for kind in ("maker", "taker")} for side in SIDES},
         "notional": dict(tally.notional),
-        "messages": {name: courier.sent[name] for name in names(TxKind).values()},
+        "messages": {name: courier.sent[name] for name in NAMES.values()},
         "messages_per_fill": courier.messages / fills if fills else math.nan,
         "cancels_per_fill": courier.sent["cancel"] / fills if fills else math.nan,
         "orders": _working(engine),

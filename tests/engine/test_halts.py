@@ -233,5 +233,5 @@ def test_near_liquidation_the_side_that_adds_to_the_position_is_off(side: int) -
     }
     assert {(False, side), (False, -side), (True, side)} - placed == {(True, side)}
     assert [line["action"] for line in outcome.log.of("switch")] == ["pause", "resume"]
-    looks = {tx.side for t, tx in outcome.venue.sent if (t - origin) / 1e9 > end_s and tx.kind == TxKind.PLACE}
-    assert side in looks, "it does not come back"
+    later = {tx.side for t, tx in outcome.venue.sent if (t - origin) / 1e9 > end_s and tx.kind == TxKind.PLACE}
+    assert side in later, "it does not come back"

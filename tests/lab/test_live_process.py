@@ -59,6 +59,15 @@ def test_the_supervisor_cancels_when_the_engine_dies_and_shows_no_key(trial, exc
             assert not [part for part in parts if part.encode() in words]
 
 
+def test_the_venue_cancels_when_nobody_is_left(trial, exchange):
+    assert gone(exchange, trial.kill("engine", "supervisor")) is not None
+
+
+def test_the_engine_cancels_when_supervisor_and_owner_are_gone(trial, exchange):
+    assert gone(exchange, trial.kill("owner", "supervisor")) is not None
+    wait_for(lambda: not Path(f"/proc/{trial.pids['engine']}").exists())
+
+
 def test_a_restart_adopts_or_cancels_what_was_left(exchange, server, tmp_path):
     first = kills.Trial(exchange, tmp_path)
     try:

@@ -106,7 +106,8 @@ SWITCHES = (
     Told("dead_man", "the venue's scheduled cancel-all", "not renewed in time", "all: cancel, halt",
          "by itself when it is renewed, after `fresh_s`, by repeats up to 60 s",
          ("venue.dead_man_s", "venue.dead_man_renew_s")),
-    Told("clock", "local time against the venue's (live only)", "more than 500 ms apart", "all: cancel, halt",
+    Told("clock", "local time against the venue's (live only)", "more than 500 ms apart, twice in a row",
+         "all: cancel, halt",
          "by itself after 60 s, once it is right, twice a session; then latched", ("kill.clock", *HALT)),
 )  # fmt: skip
 """Kill switches. `margin`, `dead_man` and `clock` need a live venue."""
