@@ -93,7 +93,7 @@ def restarts() -> Iterator[Line]:
     row = run_script("restarts.py", check=False)
     yield (
         "restarts: every stray adopted or cancelled, both sides agree", row["good"] == row["runs"] >= 100,
-        f"{row['good']} of {row['runs']}; {row['strays']} orders left behind by those killed",
+        f"{row['good']} of {row['runs']}; {row['strays']} orders left behind by those killed {row['bad'] or ''}",
     )  # fmt: skip
 
 

@@ -156,7 +156,7 @@ def _ns(value: float, unit: int = NS_PER_S) -> int:
 
 def _fill(row: np.ndarray[Any, Any], values: Mapping[str, Any]) -> None:
     for name, value in values.items():
-        if np.ndim(value):
+        if isinstance(value, tuple | list | np.ndarray):
             row[name][0, : len(value)] = value
         else:
             row[name] = value

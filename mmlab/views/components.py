@@ -55,10 +55,14 @@ class Bar(_Component):
 
 
 class Form(_Component):
-    """Parameters to edit. Messages: ``{"what": "edit" | "apply" | "revert" | "try" | "auto", ...}``."""
+    """Parameters to edit. Messages: ``{"what": "edit" | "apply" | "revert" | "try" | "auto", ...}``.
+
+    An edit names the version of the parameters that the page showed when it was made.
+    """
 
     groups = param.List(default=[], doc="sections with their fields (`mmlab.views.fields`)")
     applied = param.Dict(default={}, doc="values in force, by dotted name")
+    version = param.Integer(default=0, doc="of the values in force")
     pending = param.Dict(default={}, doc="values that differ and are not applied, by dotted name")
     complaint = param.String(default="", doc="why the last apply was refused")
     locked = param.String(default="", doc="why nothing can be applied; empty: it can")

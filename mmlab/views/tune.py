@@ -1,7 +1,7 @@
 """Tune: parameters to edit, what they would have done, apply, and what was changed by whom.
 
-Edits wait in the form until they are applied, all or none. They stand on the version of the parameters that was in
-force at the first of them: if somebody else applies meanwhile, the engine refuses them and says who changed what.
+Edits wait in the form until they are applied, all or none. They stand on the version of the parameters that the page
+showed at the first of them: if somebody else applies meanwhile, the engine refuses them and says who changed what.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Tune(View):
             return
         self._version = key
         flat = Config(**store.params["config"]).flat()
-        self.form.applied = {name: _plain(flat[name]) for name in fields.names()}
+        self.form.param.update(applied={name: _plain(flat[name]) for name in fields.names()}, version=int(version))
         self.form.pending = {k: v for k, v in self.form.pending.items() if v != self.form.applied.get(k)}
         if not self.form.pending:
             self._base = None
@@ -134,7 +134,7 @@ class Tune(View):
     def _hear(self, message: dict[str, Any]) -> None:
         what = message.get("what")
         if what == "edit":
-            self._edited()
+            self._edited(int(message["version"]))
         elif what == "apply":
             self._apply()
         elif what == "revert":
@@ -147,14 +147,14 @@ class Tune(View):
             if self._auto:
                 self._try()
 
-    def _edited(self) -> None:
+    def _edited(self, version: int) -> None:
         if not self.form.pending:
             self._base = None
             self.form.complaint = ""
             self._no_verdict()
             return
         if self._base is None:
-            self._base = int(self.store.params["version"])
+            self._base = version
         self.form.complaint = self._wrong()
         if self._auto and not self.form.complaint:
             self._try()

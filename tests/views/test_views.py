@@ -188,7 +188,7 @@ def test_read_only_steers_nothing(run, tmp_path):
     form = dashboard._views["tune"].form
     assert "Read only" in form.locked
     form.pending = {"ladder.hysteresis": 0.1}
-    form._hear({"what": "edit", "name": "ladder.hysteresis"})
+    form._hear({"what": "edit", "name": "ladder.hysteresis", "version": form.version})
     form._hear({"what": "apply"})
     for _ in range(10):
         dashboard.tick()
@@ -207,7 +207,7 @@ def tune(live):
 
 def edit(tune, **changes):
     tune.form.pending = {**tune.form.pending, **{name.replace("__", "."): value for name, value in changes.items()}}
-    tune._hear({"what": "edit"})
+    tune._hear({"what": "edit", "version": tune.form.version})
 
 
 def test_apply(live, tune):

@@ -10,7 +10,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +22,7 @@ from mmlab.lab.progress import counter
 from mmlab.lab.study.grid import Grid, cell, combinations
 from mmlab.lab.study.journal import Journal
 from mmlab.lab.study.record import recorded
-from mmlab.lab.study.workers import check_workers, spread
+from mmlab.lab.study.workers import check_workers, seats, spread
 
 RETRIES = 2
 KERNEL = "python3"
@@ -95,11 +94,13 @@ def batch(
         }
         todo = {key: point for key, point in zip(keys, points, strict=True) if key not in done}
         jobs = [(str(path), point, str(files[key])) for key, point in todo.items()]
-        executed = spread(partial(execute, retries=retries), jobs, chosen)
-        with counter(f"Notebooks of {path.stem}", len(files), progress) as advance, closing(executed):
+        with (
+            counter(f"Notebooks of {path.stem}", len(files), progress) as advance,
+            seats(min(chosen, len(jobs)), execute.__module__) as pool,
+        ):
             advance(len(done))
             finished = len(done)
-            for number, one in executed:
+            for number, one in spread(partial(execute, retries=retries), jobs, pool):
                 key = list(todo)[number]
                 row = {"parameters": todo[key], "figures": one.figures, "seconds": one.seconds, "error": one.error}
                 journal.add(key, {**row, "attempts": one.attempts, "notebook": files[key].name})

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from mmlab.config import Config
@@ -109,10 +109,14 @@ def _point(values: Mapping[str, Any], config: Config, setting: Setting, instrume
 
 def _config(wrong: list[str], config: Config, changes: dict[str, Any]) -> Any:
     """The config with changes; names and values that are wrong are all told, not the names first."""
-    known = {*config.flat(), *type(config).model_fields}
-    strange = {name: value for name, value in changes.items() if name not in known}
+    strange = {name: value for name, value in changes.items() if name not in _config_names()}
     changed = _try(wrong, lambda: config.with_(**{name: v for name, v in changes.items() if name not in strange}))
     return _try(wrong, lambda: config.with_(**strange)) if strange else changed
+
+
+@cache
+def _config_names() -> frozenset[str]:
+    return frozenset((*Config().flat(), *Config.model_fields))
 
 
 def _try(wrong: list[str], make: Callable[[], Any]) -> Any:

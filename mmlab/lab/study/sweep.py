@@ -25,11 +25,11 @@ from mmlab.lab.progress import counter
 from mmlab.lab.quoters import Quoter
 from mmlab.lab.study.dask_pool import check_client, spread_on
 from mmlab.lab.study.folds import Blocks, blocks_of, fold_columns, forget_blocks
-from mmlab.lab.study.grid import Grid, cell
+from mmlab.lab.study.grid import Grid, cell, combinations
 from mmlab.lab.study.journal import Journal
 from mmlab.lab.study.points import Point, check_types, points_of
 from mmlab.lab.study.task import Market, Outcome, mapped, work
-from mmlab.lab.study.workers import check_workers, cores, spread
+from mmlab.lab.study.workers import Seat, check_workers, cores, seats, spread
 from mmlab.lab.warm_up import calibrate
 
 Outcomes = Generator[tuple[int, Outcome], None, None]
@@ -68,8 +68,8 @@ def sweep(
     folds : int, optional
         Cut the time into walk-forward folds (`mmlab.lab.study.folds`) and add columns in and out of sample.
     workers : int, optional
-        Processes on this machine, at most one a core; 1: in this process. Default: one a core, or 1 where starting more
-        takes longer than the sweep. The table does not depend on it.
+        Processes on this machine, this one among them, at most one a core. Default: one a core, or 1 where starting
+        more takes longer than the sweep. The table does not depend on it.
     out : path, optional
         A folder where every finished point is stored at once. The same call takes up what is there; so does one with
         another grid on the same feed.
@@ -98,17 +98,33 @@ def sweep(
     SessionError
         `out` holds something else, or workers die again and again.
     """
-    plan = _plan(feed, config, grid, folds, workers, client, instrument, setting)
+    ground = _ground(feed, config, grid, folds, workers, client, instrument, setting)
     try:
-        if out is None:
-            return _table(plan, _run(plan, {}, None, progress), {})
-        with Journal(out, "sweep", plan.subject) as journal:
-            stored = {key: row for key, row in journal.stored.items() if not row.get("error")}
-            table = _table(plan, _run(plan, stored, journal, progress), journal.stored)
-            journal.finish(table, {**table.attrs, "points": len(table)})
-        return table
+        with seats(ground.workers - 1 if client is None else 0, work.__module__) as pool:
+            plan = _plan(ground, pool)
+            if out is None:
+                return _table(plan, _run(plan, {}, None, progress), {})
+            with Journal(out, "sweep", plan.subject) as journal:
+                stored = {key: row for key, row in journal.stored.items() if not row.get("error")}
+                table = _table(plan, _run(plan, stored, journal, progress), journal.stored)
+                journal.finish(table, {**table.attrs, "points": len(table)})
+            return table
     finally:
-        forget_blocks(plan.feed)
+        forget_blocks(ground.feed)
+
+
+@dataclass
+class Ground:
+    """A sweep whose points are still to be checked."""
+
+    feed: Feed
+    config: Config
+    instrument: Instrument
+    base: Setting
+    grid: list[dict[str, Any]]
+    folds: int | None
+    workers: int
+    client: Any
 
 
 @dataclass
@@ -118,7 +134,7 @@ class Plan:
     feed: Feed
     points: list[Point]
     blocks: Blocks | None
-    workers: int
+    pool: list[Seat]
     client: Any
 
     @property
@@ -146,7 +162,7 @@ class Plan:
         return point.key + edges
 
 
-def _plan(
+def _ground(
     feed: Feed | str | Path,
     config: Config | None,
     grid: Grid,
@@ -155,8 +171,8 @@ def _plan(
     client: Any,
     instrument: Instrument | None,
     setting: dict[str, Any],
-) -> Plan:
-    """Check everything."""
+) -> Ground:
+    """Check everything but the points."""
     unknown = sorted(set(setting) - {f.name for f in fields(Setting)})
     if unknown:
         known = [*inspect.signature(sweep).parameters, *(f.name for f in fields(Setting))]
@@ -172,14 +188,19 @@ def _plan(
     instrument = feed.instrument if instrument is None else instrument
     require_same_steps(feed, instrument)
     calibrate(feed, config, instrument)  # a feed that nothing can be quoted on is its own kind of error
-    points = points_of(grid, config, base, instrument, feed)
+    values = combinations(grid)
+    chosen = min(chosen or _worthwhile(len(values), len(feed) * (1 if folds is None else 2)), len(values))
+    if client is not None or chosen > 1:
+        chosen = _reachable(base.strategy, chosen, may_choose=workers is None and client is None)
+    return Ground(feed, config, instrument, base, values, folds, chosen, client)
+
+
+def _plan(ground: Ground, pool: list[Seat]) -> Plan:
+    """Check the points."""
+    feed, config, folds = ground.feed, ground.config, ground.folds
+    points = points_of(ground.grid, config, ground.base, ground.instrument, feed)
     blocks = None if folds is None else blocks_of(feed, config, folds)
-    count = len({point.key for point in points})
-    default = _worthwhile(count, len(feed) * (1 if blocks is None else 2))
-    plan = Plan(feed, points, blocks, min(chosen or default, count), client)
-    if client is not None or plan.workers > 1:
-        plan.workers = _reachable(base.strategy, plan, may_choose=chosen is None and client is None)
-    return plan
+    return Plan(feed, points, blocks, pool, ground.client)
 
 
 def _worthwhile(points: int, events: int) -> int:
@@ -187,10 +208,10 @@ def _worthwhile(points: int, events: int) -> int:
     return cores() if points * (POINT_S + events * EVENT_S) > 2 * START_S else 1
 
 
-def _reachable(strategy: Quoter | None, plan: Plan, *, may_choose: bool) -> int:
+def _reachable(strategy: Quoter | None, workers: int, *, may_choose: bool) -> int:
     """Workers for a user's quoter: none can import one from a notebook."""
     if strategy is None or strategy.importable:
-        return plan.workers
+        return workers
     if may_choose:
         return 1
     raise ConfigError(
@@ -241,7 +262,7 @@ def _outcomes(plan: Plan, points: list[Point]) -> Outcomes:
         return
     if plan.client is not None:
         outcomes: Outcomes = spread_on(plan.client, plan.market, rest, plan.blocks)
-    elif plan.workers == 1:
+    elif not plan.pool:
         outcomes = ((number, _here(plan, point)) for number, point in enumerate(rest))
     else:
         outcomes = _on_cores(plan, rest)
@@ -257,7 +278,7 @@ def _here(plan: Plan, point: Point) -> Outcome:
 def _on_cores(plan: Plan, points: list[Point]) -> Outcomes:
     with TemporaryDirectory(prefix="mmlab-sweep-") as folder:
         market = mapped(plan.market, Path(folder))
-        yield from spread(partial(work, market, blocks=plan.blocks), points, plan.workers)
+        yield from spread(partial(work, market, blocks=plan.blocks), points, plan.pool, partial(_here, plan))
 
 
 def _table(plan: Plan, rows: dict[str, dict[str, Any]], known: dict[str, dict[str, Any]]) -> pd.DataFrame:

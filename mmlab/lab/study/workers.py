@@ -1,4 +1,4 @@
-"""A pool of processes on this machine.
+"""A pool of processes on this machine, of which the calling one may be one.
 
 Each seat of the pool is an executor with one process, so a process that dies takes down its seat only: what it was
 given is done again by a new one. Processes are spawned, not forked: a fork of a notebook's kernel, with its threads,
@@ -16,7 +16,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
 from typing import Any, TypeVar
@@ -66,12 +67,13 @@ class _Context(SpawnContext):
 _MAIN = threading.Lock()
 
 
-def _settle_in() -> None:
-    """First thing in a worker: leave Ctrl-C to the parent, and do not outlive it."""
+def _settle_in(module: str) -> None:
+    """First thing in a worker: leave Ctrl-C to the parent, do not outlive it, import what tasks need."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    import_module(module)
 
 
 def _leave_with(parent: Any) -> None:
@@ -80,20 +82,22 @@ def _leave_with(parent: Any) -> None:
 
 
 class Seat:
-    """One process and what it was given, oldest first."""
+    """One process, started at once, and what it was given, oldest first."""
 
-    def __init__(self, task: Callable[[Any], Any]) -> None:
-        self.task = task
+    def __init__(self, module: str) -> None:
         self.given: deque[tuple[Future[Any], int]] = deque()
+        self._module, self._used = module, False
         self._open()
 
     def _open(self) -> None:
-        self.pool = ProcessPoolExecutor(1, mp_context=_Context(), initializer=_settle_in)
+        self.pool = ProcessPoolExecutor(1, mp_context=_Context(), initializer=_settle_in, initargs=(self._module,))
+        self.pool.submit(os.getpid)  # without anything to do it would not start
 
-    def give(self, number: int, item: Any) -> None:
+    def give(self, task: Callable[[Any], Any], number: int, item: Any) -> None:
         """Give the process an item."""
+        self._used = True
         try:
-            future = self.pool.submit(self.task, item)
+            future = self.pool.submit(task, item)
         except BrokenProcessPool:  # it died a moment ago; what it had is still in `given`
             future = Future()
             future.set_exception(BrokenProcessPool())
@@ -109,14 +113,29 @@ class Seat:
 
     def close(self, *, now: bool) -> None:
         """End the process: after its work, or at once."""
-        if now:
+        if now or not self._used:
             for process in list((self.pool._processes or {}).values()):  # noqa: SLF001  Python 3.14 has a public way
                 with suppress(OSError, ValueError):
                     process.terminate()
         self.pool.shutdown(wait=True, cancel_futures=True)
 
 
-def spread(task: Callable[[T], R], items: Sequence[T], workers: int) -> Generator[tuple[int, R], None, None]:
+@contextmanager
+def seats(processes: int, module: str) -> Iterator[list[Seat]]:
+    """So many processes, which import `module` while the caller still prepares their work; they end with the block."""
+    made = [Seat(module) for _ in range(processes)]
+    finished = False
+    try:
+        yield made
+        finished = True
+    finally:
+        for seat in made:
+            seat.close(now=not finished)
+
+
+def spread(
+    task: Callable[[T], R], items: Sequence[T], pool: Sequence[Seat], here: Callable[[T], R] | None = None
+) -> Generator[tuple[int, R], None, None]:
     """Do a task for each item in processes of this machine.
 
     Parameters
@@ -125,8 +144,11 @@ def spread(task: Callable[[T], R], items: Sequence[T], workers: int) -> Generato
         From an importable module.
     items : sequence
         What it is called with.
-    workers : int
-        How many processes.
+    pool : sequence of Seat
+        The processes; see `seats`.
+    here : callable, optional
+        The same task in this process, which then is one of the workers: it works while the others start, and takes
+        nothing that has killed one of them.
 
     Yields
     ------
@@ -140,23 +162,18 @@ def spread(task: Callable[[T], R], items: Sequence[T], workers: int) -> Generato
     """
     waiting = deque(range(len(items)))
     deaths: Counter[int] = Counter()
-    seats = [Seat(task) for _ in range(min(workers, len(items)))]
-    finished = False
-    try:
-        while True:
-            for _ in range(DEPTH):  # one each, then the next
-                for seat in seats:
-                    if waiting and len(seat.given) < DEPTH:
-                        seat.give(number := waiting.popleft(), items[number])
-            if not any(seat.given for seat in seats):
-                finished = True
-                return
-            wait([future for seat in seats for future, _ in seat.given], return_when=FIRST_COMPLETED)
-            for seat in seats:
-                yield from _harvest(seat, waiting, deaths)
-    finally:
-        for seat in seats:
-            seat.close(now=not finished)
+    while waiting or any(seat.given for seat in pool):
+        for _ in range(DEPTH):  # one each, then the next
+            for seat in pool:
+                if waiting and len(seat.given) < DEPTH:
+                    seat.give(task, number := waiting.popleft(), items[number])
+        if here is not None and waiting and not deaths[waiting[0]]:
+            number = waiting.popleft()
+            yield number, here(items[number])
+        else:
+            wait([future for seat in pool for future, _ in seat.given], return_when=FIRST_COMPLETED)
+        for seat in pool:
+            yield from _harvest(seat, waiting, deaths)
 
 
 def _harvest(seat: Seat, waiting: deque[int], deaths: Counter[int]) -> Iterator[tuple[int, Any]]:

@@ -26,7 +26,7 @@ export function render({ model }) {
     if (same) delete pending[name]; else pending[name] = next;
     model.pending = pending;
     show();
-    model.send_msg({ what: "edit", name });
+    model.send_msg({ what: "edit", name, version: model.version });
   };
   const text = (v) => v === null || v === undefined ? "none" : Array.isArray(v) ? v.map(text).join(", ")
     : typeof v === "boolean" ? (v ? "on" : "off") : String(v);
