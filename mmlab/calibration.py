@@ -179,14 +179,14 @@ def calibrate_arrays(
     # the row that prevails at the start belongs to the window too
     rows = book[max(0, bisect_right(book["local_ns"], start_ns) - 1) : bisect_right(book["local_ns"], end_ns)]
     valid = rows["valid"] != 0
-    if not valid.any():
+    held_s = np.diff(np.clip(np.append(rows["local_ns"], end_ns), start_ns, end_ns)) / NS_PER_S
+    coverage_s = float(held_s[valid].sum())
+    if not coverage_s:
         raise FeedError(
             f"no two-sided, uncrossed book between local times {start_ns} and {end_ns} ns: nothing to calibrate on"
         )
-    held_s = np.diff(np.clip(np.append(rows["local_ns"], end_ns), start_ns, end_ns)) / NS_PER_S
     spreads = (rows["ask_ticks"] - rows["bid_ticks"])[valid]
     median_spread = _weighted_median(spreads, held_s[valid])
-    coverage_s = float(held_s[valid].sum())
     last = rows[valid][-1]
     mid = 0.5 * (int(last["bid_ticks"]) + int(last["ask_ticks"])) * tick
 

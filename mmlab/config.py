@@ -429,6 +429,7 @@ class Presign(Section):
     )
     ticks: int = _number(6, 0, 100, "ticks", "targets may move so far either way and still find their payload")
     cancels: int = _number(2, 1, 20, "", "cancels in a row that each key kept for them has ready")
+    nonces: int = _number(3, 1, 20, "", "the same for quotes: more find their payload in a burst, and cost signatures")
     max_age_s: float = _number(300.0, 1, 3600, "s", "an older payload is not used; the venue's own limit holds besides")
 
 

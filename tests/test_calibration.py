@@ -222,6 +222,8 @@ def test_no_book_is_a_feed_error() -> None:
     market = poisson_market(5.0, 0.8, seconds=50.0)
     with pytest.raises(FeedError, match="no two-sided"):
         calibration.calibrate_arrays(market.table[:0], market.events, market.instrument, start_ns=0, end_ns=S)
+    with pytest.raises(FeedError, match="no two-sided"):  # there is one, for no time at all
+        calibration.calibrate_arrays(market.table, market.events, market.instrument, start_ns=S, end_ns=S)
     market.table["valid"], market.table["bid_ticks"] = 0, NO_PRICE
     with pytest.raises(FeedError, match="never has a two-sided"):
         calibration.first_valid_ns(market.table)

@@ -109,7 +109,7 @@ class Presigner:
             return
         self._last, self._renew_ns = news, now_ns + bank.life_ns // 20
         try:
-            wanted = forecast(s, centre, self.config.ticks, self.config.cancels)
+            wanted = forecast(s, centre, self.config.ticks, self.config.cancels, self.config.nonces)
         except Exception as error:  # noqa: BLE001  a guess about the future must not harm the present
             self._log.error("forecast_failed", error=f"{type(error).__name__}: {error}")
             self.worker.close_bank()

@@ -40,8 +40,8 @@ class Draft(NamedTuple):
     own: Key | None = None
 
 
-def forecast(s: State, centre: Sequence[Quote], ticks: int, cancels: int) -> list[Transaction]:
-    """Transactions worth having, the most important first: cancels, then what is near in ticks and in keys.
+def forecast(s: State, centre: Sequence[Quote], ticks: int, cancels: int, nonces: int) -> list[Transaction]:
+    """Transactions worth having, the most important first: cancels, then what is near in ticks and in turns of keys.
 
     Parameters
     ----------
@@ -53,6 +53,8 @@ def forecast(s: State, centre: Sequence[Quote], ticks: int, cancels: int) -> lis
         How far targets may move.
     cancels : int
         How many cancels one after the other a key should have.
+    nonces : int
+        The same for quotes.
     """
     if not s.linked:
         return []
@@ -67,7 +69,7 @@ def forecast(s: State, centre: Sequence[Quote], ticks: int, cancels: int) -> lis
             mine = [order for order in orders if order.side == side and not takes(order.flags)]
             if quotes:
                 drafts += drafts_of(s, quotes, mine, rules, ticks)
-        found |= dict.fromkeys(on_keys(s, drafts))
+        found |= dict.fromkeys(on_keys(s, drafts, nonces))
     return list(found)
 
 
@@ -117,23 +119,35 @@ def own_key(s: State, order: Order) -> Key | None:
     return s.keys.keys[order.place.key] if order.seen_ns > s.now_ns and order.place is not None else None
 
 
-def on_keys(s: State, drafts: list[Draft]) -> Iterator[Transaction]:
-    """Each draft for each key that may carry it: by ticks away, plus keys before it, plus one if it is not its turn."""
+def on_keys(s: State, drafts: list[Draft], deep: int) -> Iterator[Transaction]:
+    """Each draft for each of the next `deep` nonces of each key that may carry it: by ticks away, plus `wait_of`."""
     keys = s.keys.quotes_in_turn()
-    ranked: list[tuple[int, Draft, Key]] = []
+    turns = [(key, ahead) for ahead in range(deep) for key in keys]
+    ranked: list[tuple[int, Draft, Key, int]] = []
     for draft in drafts:
         if draft.own is None:
-            second = draft.side == ASK  # where both sides move, the bid takes the next key and the ask the one after it
-            ranked += [(draft.rank + place + (min(place, 1) != second), draft, key) for place, key in enumerate(keys)]
+            ranked += [
+                (draft.rank + wait_of(place, draft.side), draft, key, ahead) for place, (key, ahead) in enumerate(turns)
+            ]
         elif draft.own.ready:
-            ranked.append((draft.rank, draft, draft.own))
+            ranked.append((draft.rank, draft, draft.own, 0))
     ranked.sort(key=lambda entry: entry[0])
-    for _, draft, key in ranked:
+    for _, draft, key, ahead in ranked:
         assert key.next is not None  # noqa: S101  it is ready
         yield Transaction(
-            draft.kind, key.index, key.next, draft.client_id, 0, draft.side, draft.price_ticks,
+            draft.kind, key.index, key.next + ahead, draft.client_id, 0, draft.side, draft.price_ticks,
             draft.size_lots, draft.flags,
         )  # fmt: skip
+
+
+def wait_of(place: int, side: int) -> int:
+    """How many ticks further away a draft might as well be, for the turn at which its key comes.
+
+    Where both sides move, the bid takes the first turn and the ask the second; the ask alone takes the first. All later
+    turns come only once these are used.
+    """
+    second = int(side == ASK)
+    return second - place if place <= second else 2 + place - second
 
 
 def cancels_of(s: State, orders: list[Order], deep: int) -> Iterator[Transaction]:

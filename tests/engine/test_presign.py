@@ -173,7 +173,7 @@ def moved(ticks: int) -> tuple[e.Quote, ...]:
 
 def test_cancels_come_first_for_as_many_nonces_as_asked() -> None:
     desk = quoting()
-    found = forecast(desk.om.state, QUOTES, 2, 2)
+    found = forecast(desk.om.state, QUOTES, 2, 2, 1)
     assert [(tx.kind, tx.key, tx.nonce) for tx in found[:4]] == [
         (TxKind.CANCEL, 7, 0), (TxKind.CANCEL, 7, 0), (TxKind.CANCEL, 7, 1), (TxKind.CANCEL, 7, 1)
     ]  # fmt: skip
@@ -181,22 +181,39 @@ def test_cancels_come_first_for_as_many_nonces_as_asked() -> None:
     assert signs(desk.targets()) == [found[0], found[3]]  # both sides withdrawn: one nonce after the other
 
 
-def test_near_prices_come_before_far_ones_and_the_next_key_before_the_others() -> None:
+def test_near_prices_and_the_turns_that_come_next_come_first() -> None:
     desk = quoting()
-    modifies = [tx for tx in forecast(desk.om.state, QUOTES, 3, 1) if tx.kind == TxKind.MODIFY]
-    away = [abs(tx.price_ticks - (998 if tx.side == BID else 1002)) for tx in modifies]
-    turn = [key.index for key in desk.om.state.keys.quotes_in_turn()]
+    modifies = [tx for tx in forecast(desk.om.state, QUOTES, 3, 1, 2) if tx.kind == TxKind.MODIFY]
+    turn = {
+        (key.index, key.next + n): 3 * n + i
+        for n in (0, 1)
+        for i, key in enumerate(desk.om.state.keys.quotes_in_turn())
+    }
     order = [
-        ticks + turn.index(tx.key) + ((turn.index(tx.key) > 0) != (tx.side == ASK))
-        for ticks, tx in zip(away, modifies, strict=True)
+        abs(tx.price_ticks - (998 if tx.side == BID else 1002))
+        + {BID: (0, 3, 4, 5, 6, 7), ASK: (1, 0, 3, 4, 5, 6)}[tx.side][turn[tx.key, tx.nonce]]
+        for tx in modifies
     ]
     assert order == sorted(order)
-    assert len(modifies) == len(set(modifies)) == 3 * 2 * 6  # keys, sides, prices; where it rests nothing is to be done
+    prices = 6  # where it rests nothing is to be done
+    assert len(modifies) == len(set(modifies)) == 3 * 2 * 2 * prices  # keys, nonces of each, sides
+
+
+@pytest.mark.parametrize(("nonces", "foreseen"), [(1, 3), (2, 6), (3, 8)])
+def test_a_burst_finds_the_nonces_after_the_next(nonces: int, foreseen: int) -> None:
+    """Both sides move four times before anything new is signed: eight transactions on three keys."""
+    desk = quoting()
+    found, said = set(forecast(desk.om.state, QUOTES, 1, 1, nonces)), list[Transaction]()
+    for ticks in (1, -1, 1, -1):
+        said += signs(desk.targets(*moved(ticks)))
+        settle(desk)
+    assert len(said) == 8
+    assert [tx in found for tx in said] == [True] * foreseen + [False] * (8 - foreseen)
 
 
 def test_a_forecast_changes_nothing() -> None:
     desk, twin = quoting(), quoting()
-    forecast(desk.om.state, QUOTES, 5, 3)
+    forecast(desk.om.state, QUOTES, 5, 3, 2)
     assert desk.targets(*moved(2)) == twin.targets(*moved(2))
     assert desk.om.state.ids.peek(0) == twin.om.state.ids.peek(0)
 
@@ -204,7 +221,7 @@ def test_a_forecast_changes_nothing() -> None:
 def test_a_filled_order_is_replaced_by_what_was_foreseen() -> None:
     desk = Desk(KEYS, **mode("single", "strict"))
     bid, _ = desk.accept(desk.targets(*QUOTES))
-    found = forecast(desk.om.state, QUOTES, 0, 1)
+    found = forecast(desk.om.state, QUOTES, 0, 1, 1)
     (place,) = signs(desk.trade(bid, 5))
     assert (place.kind, place.price_ticks) == (TxKind.PLACE, 998)
     assert place in found
@@ -213,9 +230,9 @@ def test_a_filled_order_is_replaced_by_what_was_foreseen() -> None:
 def test_no_forecast_without_a_link_and_only_cancels_in_a_halt() -> None:
     desk = quoting()
     desk.tell(e.Kill(0))
-    assert {tx.kind for tx in forecast(desk.om.state, QUOTES, 2, 1)} <= {TxKind.CANCEL, TxKind.CANCEL_ALL}
+    assert {tx.kind for tx in forecast(desk.om.state, QUOTES, 2, 1, 1)} <= {TxKind.CANCEL, TxKind.CANCEL_ALL}
     desk.tell(e.LinkDown(0, desk.epoch))
-    assert forecast(desk.om.state, QUOTES, 2, 1) == []
+    assert forecast(desk.om.state, QUOTES, 2, 1, 1) == []
 
 
 steps = st.tuples(st.sampled_from(("bid", "ask", "both", "out", "in", "settle")), st.integers(-3, 3))
@@ -232,7 +249,7 @@ def test_moves_within_range_are_foreseen_in_every_mode(
     desk, quotes, shown = quoting(slots, ack_mode), dict(zip("ba", QUOTES, strict=True)), {"b", "a"}
     for what, ticks in course:
         centre = tuple(quotes.values())
-        found = set(forecast(desk.om.state, centre, 3, 4))
+        found = set(forecast(desk.om.state, centre, 3, 4, 1))
         for side in {"bid": "b", "ask": "a", "both": "ba"}.get(what, ""):
             quotes[side] = msgspec.structs.replace(quotes[side], price_ticks=quotes[side].price_ticks + ticks)
         shown = {"out": set(), "in": {"b", "a"}}.get(what, shown)
