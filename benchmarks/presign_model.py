@@ -56,8 +56,8 @@ class Modelled(SignerWorker):
             return
         self._busy = True
         self.made += 1
-        job = self._todo.popleft() if self._todo else self._ahead.popleft()
-        self._making = job if isinstance(job, Transaction) else None
+        job = self._todo.popleft() if self._todo else self._next_wish()
+        assert job is not None
         self._loop.call_later(self.signer_s, self._done, job, self._clock())
 
     def _done(self, job: Sign | Transaction, begun_ns: int) -> None:

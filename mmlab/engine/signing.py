@@ -13,13 +13,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from time import thread_time_ns
 
-from mmlab.engine.bank import Bank
+from mmlab.engine.bank import Bank, Wish
 from mmlab.exchange import Payload, Transaction
 from mmlab.orders.commands import Sign
+from mmlab.orders.forecast import Turn, with_nonce
 from mmlab.venues.protocol import Signer
 from mmlab.venues.virtual import VirtualLoop
 
@@ -64,9 +66,9 @@ class SignerWorker:
         self._loop = asyncio.get_running_loop()
         self._requests: SimpleQueue[Sign | object] = SimpleQueue()
         self._results: deque[tuple[Sign, Payload | str]] = deque()
-        self._ahead: deque[Transaction] = deque()
+        self._ahead: deque[Wish] = deque()
         self._made: deque[tuple[Transaction, Payload | str, int]] = deque()
-        self._making: Transaction | None = None
+        self._making: Wish | None = None
         self._last: tuple[Transaction, Payload | str] | None = None
         self._hopeless: set[Transaction] = set()
         self._clock: Clock = lambda: 0
@@ -122,22 +124,35 @@ class SignerWorker:
         """Sign ahead no longer; what was made is let go."""
         self.bank, self._ahead = None, deque()
 
-    def prepare(self, wanted: list[Transaction], nonces: Mapping[int, int]) -> None:
-        """Set what is to be signed ahead, most important first; `nonces`: the next one of each key in use."""
+    def prepare(self, turns: Sequence[Turn], nonces: Mapping[int, int]) -> None:
+        """Set what is to be signed ahead; `nonces`: the next one of each key in use."""
         if self.bank is None:
             return
         self._stock(self.bank)
         making = self._making
-        lacking = self.bank.want(wanted, nonces, self._clock())
-        work = deque(tx for tx in lacking if tx != making and tx not in self._hopeless)
+        lacking = self.bank.want(turns, nonces, self._clock())
+        if making is not None:
+            _, key, nonce, draft = making
+            lacking = [w for w in lacking if w[2] != nonce or w[1] != key or w[3] != draft]
+        self._ahead = deque(lacking)
         if self._thread is None:
-            for tx in work:
+            while (tx := self._next_wish()) is not None:
                 self._made.append((tx, self._sign(tx), self._clock()))
+            self._making = None
             self._stock(self.bank)
-        else:
-            self._ahead = work
-            if work:
-                self._requests.put(_WAKE)
+        elif self._ahead:
+            self._requests.put(_WAKE)
+
+    def _next_wish(self) -> Transaction | None:
+        """The next wish that is not hopeless, which is in the making from now on; None if there is none."""
+        with suppress(IndexError):  # the loop may change its mind
+            while True:
+                self._making = wish = self._ahead.popleft()
+                tx = with_nonce(wish[3], wish[1], wish[2])
+                if tx not in self._hopeless:
+                    return tx
+        self._making = None
+        return None
 
     def _stock_up(self) -> None:
         if self.bank is not None:
@@ -190,9 +205,8 @@ class SignerWorker:
     def _sign_ahead(self) -> bool:
         """Sign one of the wishes; False if nobody listens any more."""
         signed_ns = self._clock()  # before it is signed: it is never thought younger than it is
-        try:
-            transaction = self._making = self._ahead.popleft()
-        except IndexError:  # the loop has changed its mind
+        transaction = self._next_wish()
+        if transaction is None:
             return True
         self._last = transaction, self._sign(transaction)
         self._made.append((*self._last, signed_ns))

@@ -6,11 +6,8 @@ follows it in every mode: modify or pairs, one slot or two, strict or optimistic
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from copy import copy
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
-
-import msgspec
 
 from mmlab.events import ASK, BID, OrderState
 from mmlab.exchange import Transaction, TxKind
@@ -18,30 +15,54 @@ from mmlab.orders.events import Quote
 from mmlab.orders.limits import takes
 from mmlab.orders.nonces import Key
 from mmlab.orders.order import Order
-from mmlab.orders.planner import COMING, Action, Change, Place, Rules, plan_side
+from mmlab.orders.planner import COMING, Action, Change, Place, Rules, is_plain_move, plan_side
 from mmlab.orders.planning import free_slot, rules_of
 from mmlab.orders.state import State
 from mmlab.orders.states import MAY_REST
 
 GONE = (OrderState.CANCEL_PENDING, OrderState.UNKNOWN)
 """Orders that no plan can count on."""
+FIRST, LATER = -100_000, 100
+"""Rank of the first cancel, and what each nonce after the next adds."""
 
 
 class Draft(NamedTuple):
-    """A transaction without key and nonce. ``rank``: how unlikely, 0 for what would come if targets stood still."""
+    """A transaction without key and nonce."""
 
-    rank: int
     kind: TxKind
-    client_id: int
-    side: int
-    price_ticks: int
-    size_lots: int
-    flags: int
-    own: Key | None = None
+    client_id: int = 0
+    order_index: int = 0
+    side: int = 0
+    price_ticks: int = 0
+    size_lots: int = 0
+    flags: int = 0
 
 
-def forecast(s: State, centre: Sequence[Quote], ticks: int, cancels: int, nonces: int) -> list[Transaction]:
-    """Transactions worth having, the most important first: cancels, then what is near in ticks and in turns of keys.
+class Turn(NamedTuple):
+    """A nonce that may be given next, and what it may be given to.
+
+    ``drafts``: how unlikely each is, 0 for what would come if targets stood still. ``wait``: to be added, for bids and
+    for asks; see `wait_of`. Turns share their drafts, so that a forecast costs little however many there are.
+    """
+
+    key: int
+    nonce: int
+    drafts: Mapping[Draft, int]
+    wait: tuple[int, int] = (0, 0)
+
+
+def draft_of(tx: Transaction) -> Draft:
+    """A transaction's draft."""
+    return Draft(tx.kind, tx.client_id, tx.order_index, tx.side, tx.price_ticks, tx.size_lots, tx.flags)
+
+
+def with_nonce(draft: Draft, key: int, nonce: int) -> Transaction:
+    """The transaction of a draft."""
+    return Transaction(draft.kind, key, nonce, *draft[1:])
+
+
+def forecast(s: State, centre: Sequence[Quote], ticks: int, cancels: int, nonces: int) -> list[Turn]:
+    """What is worth having: cancels before all, then what is near in ticks and in turns of keys.
 
     Parameters
     ----------
@@ -60,22 +81,27 @@ def forecast(s: State, centre: Sequence[Quote], ticks: int, cancels: int, nonces
         return []
     working = [order for order in s.orders.working.values() if MAY_REST[order.state]]
     orders = [settled(s, order) for order in working if order.state not in GONE]
-    found = dict.fromkeys(cancels_of(s, orders, cancels))
-    if s.recovered and not s.halted:
-        rules = rules_of(s, working)._replace(now_ns=s.now_ns)
-        drafts: list[Draft] = []
-        for side in (BID, ASK):
-            quotes = [quote for quote in centre if quote.side == side and not takes(quote.flags)]
-            mine = [order for order in orders if order.side == side and not takes(order.flags)]
-            if quotes:
-                drafts += drafts_of(s, quotes, mine, rules, ticks)
-        found |= dict.fromkeys(on_keys(s, drafts, nonces))
-    return list(found)
+    turns = list(cancels_of(s, orders, cancels))
+    if not s.recovered or s.halted:
+        return turns
+    rules = rules_of(s, working)._replace(now_ns=s.now_ns)
+    drafts: dict[Draft, int] = {}
+    for side in (BID, ASK):
+        quotes = [quote for quote in centre if quote.side == side and not takes(quote.flags)]
+        mine = [order for order in orders if order.side == side and not takes(order.flags)]
+        if quotes:
+            for rank, draft in drafts_of(s, quotes, mine, rules, ticks):
+                drafts.setdefault(draft, rank)
+    if drafts:
+        turns += on_keys(s, drafts, {order.client_id: key for order in orders if (key := own_key(s, order))}, nonces)
+    return turns
 
 
 def settled(s: State, order: Order) -> Order:
     """`order` as it will be when it may be changed next: in strict mode, when what is in flight about it is done."""
-    twin = copy(order)
+    twin = object.__new__(Order)  # `copy` takes ten times as long
+    for name in Order.__slots__:
+        setattr(twin, name, getattr(order, name))
     if twin.modify is not None:
         twin.price_ticks, twin.size_lots, twin.modify = order.new_price_ticks, order.new_size_lots, None
     if twin.state not in COMING or s.settings.ack_mode == "strict":
@@ -84,34 +110,43 @@ def settled(s: State, order: Order) -> Order:
     return twin
 
 
-def drafts_of(s: State, quotes: list[Quote], mine: list[Order], rules: Rules, ticks: int) -> Iterator[Draft]:
+def drafts_of(
+    s: State, quotes: list[Quote], mine: list[Order], rules: Rules, ticks: int
+) -> Iterator[tuple[int, Draft]]:
     """What one side would ask for, were its targets moved by up to `ticks`, or its orders filled."""
     side, taken = quotes[0].side, set(s.orders.slots)
     for away in range(ticks + 1):
         for shift in (0,) if away == 0 else (away, -away):
-            moved = [msgspec.structs.replace(q, price_ticks=q.price_ticks + shift) for q in quotes]
-            yield from as_drafts(s, away, plan_side(side, moved, mine, rules)[0], set(taken))
+            moved = [Quote(q.side, q.rung, q.price_ticks + shift, q.size_lots, q.flags) for q in quotes]
+            if len(moved) == len(mine) == 1 and is_plain_move(moved[0], mine[0], rules):  # the planner's own short way
+                yield away, modify_of(mine[0], moved[0].price_ticks, moved[0].size_lots)
+            else:
+                for draft in as_drafts(s, plan_side(side, moved, mine, rules)[0], taken):
+                    yield away, draft
             if mine and away == 0:  # filled: replaced at once, by the targets from before the fill
                 free = taken - {order.slot for order in mine}
-                yield from as_drafts(s, away, plan_side(side, moved, [], rules)[0], free)
+                for draft in as_drafts(s, plan_side(side, moved, [], rules)[0], free):
+                    yield away, draft
 
 
-def as_drafts(s: State, rank: int, actions: list[Action], taken: set[int]) -> Iterator[Draft]:
-    """Transactions for `actions`; cancels are seen to elsewhere."""
+def as_drafts(s: State, actions: list[Action], taken: set[int]) -> Iterator[Draft]:
+    """Drafts of `actions`; cancels are seen to elsewhere."""
     for action in actions:
-        if isinstance(action, Place):
+        if isinstance(action, Change):
+            yield modify_of(action.order, action.price_ticks, action.lots)
+        elif isinstance(action, Place):
             slot = free_slot(s, action.side, action.rung, taken)
             client_id = None if slot is None else s.ids.peek(slot)
             if slot is None or client_id is None:
                 continue
-            taken.add(slot)
-            yield Draft(rank, TxKind.PLACE, client_id, action.side, action.price_ticks, action.lots, action.flags)
-        elif isinstance(action, Change):
-            order = action.order
-            yield Draft(
-                rank, TxKind.MODIFY, order.client_id, order.side, action.price_ticks,
-                action.lots + order.filled_lots, order.flags, own_key(s, order),
-            )  # fmt: skip
+            taken = taken | {slot}
+            yield Draft(TxKind.PLACE, client_id, 0, action.side, action.price_ticks, action.lots, action.flags)
+
+
+def modify_of(order: Order, price_ticks: int, lots: int) -> Draft:
+    """Leave so many lots of an order at a price."""
+    total_lots = lots + order.filled_lots
+    return Draft(TxKind.MODIFY, order.client_id, 0, order.side, price_ticks, total_lots, order.flags)
 
 
 def own_key(s: State, order: Order) -> Key | None:
@@ -119,25 +154,17 @@ def own_key(s: State, order: Order) -> Key | None:
     return s.keys.keys[order.place.key] if order.seen_ns > s.now_ns and order.place is not None else None
 
 
-def on_keys(s: State, drafts: list[Draft], deep: int) -> Iterator[Transaction]:
-    """Each draft for each of the next `deep` nonces of each key that may carry it: by ticks away, plus `wait_of`."""
-    keys = s.keys.quotes_in_turn()
-    turns = [(key, ahead) for ahead in range(deep) for key in keys]
-    ranked: list[tuple[int, Draft, Key, int]] = []
-    for draft in drafts:
-        if draft.own is None:
-            ranked += [
-                (draft.rank + wait_of(place, draft.side), draft, key, ahead) for place, (key, ahead) in enumerate(turns)
-            ]
-        elif draft.own.ready:
-            ranked.append((draft.rank, draft, draft.own, 0))
-    ranked.sort(key=lambda entry: entry[0])
-    for _, draft, key, ahead in ranked:
+def on_keys(s: State, drafts: dict[Draft, int], bound: dict[int, Key], deep: int) -> Iterator[Turn]:
+    """The next `deep` nonces of each key for quotes; orders in `bound` have a key of their own."""
+    free = {draft: rank for draft, rank in drafts.items() if draft.client_id not in bound} if bound else drafts
+    turns = [(key, ahead) for ahead in range(deep) for key in s.keys.quotes_in_turn()]
+    for place, (key, ahead) in enumerate(turns):
         assert key.next is not None  # noqa: S101  it is ready
-        yield Transaction(
-            draft.kind, key.index, key.next + ahead, draft.client_id, 0, draft.side, draft.price_ticks,
-            draft.size_lots, draft.flags,
-        )  # fmt: skip
+        yield Turn(key.index, key.next + ahead, free, (wait_of(place, BID), wait_of(place, ASK)))
+    for client_id, key in bound.items():
+        if key.ready and key.next is not None:
+            own = {draft: rank for draft, rank in drafts.items() if draft.client_id == client_id}
+            yield Turn(key.index, key.next, own)
 
 
 def wait_of(place: int, side: int) -> int:
@@ -150,24 +177,22 @@ def wait_of(place: int, side: int) -> int:
     return second - place if place <= second else 2 + place - second
 
 
-def cancels_of(s: State, orders: list[Order], deep: int) -> Iterator[Transaction]:
+def cancels_of(s: State, orders: list[Order], deep: int) -> Iterator[Turn]:
     """A cancel of every order, for each of the next `deep` nonces of the keys for cancels; and one of all together."""
-    keys = s.keys.cancels_in_turn()
-    free = [order for order in orders if own_key(s, order) is None]
-    bound = [(order, key) for order in orders if (key := own_key(s, order)) is not None and key.ready]
+    keys = [(key, key.next) for key in s.keys.cancels_in_turn() if key.next is not None]
+    free = {cancel_of(order): FIRST + n for n, order in enumerate(orders) if own_key(s, order) is None}
     for ahead in range(min(deep, len(free))):
-        for key in keys:
-            for order in free:
-                yield cancel_of(order, key, ahead)
-    for order, key in bound:
-        yield cancel_of(order, key, 0)
+        for key, following in keys:
+            yield Turn(key.index, following + ahead, free, (LATER * ahead, LATER * ahead))
+    for order in orders:
+        own = own_key(s, order)
+        if own is not None and own.ready and own.next is not None:
+            yield Turn(own.index, own.next, {cancel_of(order): FIRST + LATER * deep})
     if s.settings.venue.cancel_all and not s.foreign and len(orders) > 1:
-        for key in keys[:1]:
-            assert key.next is not None  # noqa: S101  it is ready
-            yield Transaction(TxKind.CANCEL_ALL, key.index, key.next)
+        for key, following in keys[:1]:
+            yield Turn(key.index, following, {Draft(TxKind.CANCEL_ALL): FIRST + LATER * deep})
 
 
-def cancel_of(order: Order, key: Key, ahead: int) -> Transaction:
+def cancel_of(order: Order) -> Draft:
     """A cancel as `mmlab.orders.writing` asks for it."""
-    assert key.next is not None  # noqa: S101  it is ready
-    return Transaction(TxKind.CANCEL, key.index, key.next + ahead, order.client_id, 0, order.side)
+    return Draft(TxKind.CANCEL, order.client_id, 0, order.side)

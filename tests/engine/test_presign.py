@@ -22,7 +22,8 @@ from mmlab.events import ASK, BID, NS_PER_S
 from mmlab.exchange import Payload, Transaction, TxKind, VenueRules
 from mmlab.orders import events as e
 from mmlab.orders.commands import Sign
-from mmlab.orders.forecast import forecast
+from mmlab.orders.forecast import Turn, draft_of, with_nonce
+from mmlab.orders.forecast import forecast as turns_of
 from mmlab.orders.settings import settings_of
 from mmlab.venues.paper import FaultPlan, PaperSigner
 from mmlab.venues.paper.signers import decode
@@ -41,6 +42,20 @@ def payload_of(tx: Transaction) -> Payload:
     return PaperSigner().sign(tx)
 
 
+def wished(wanted: list[Transaction]) -> list[Turn]:
+    """These transactions, in this order."""
+    return [Turn(tx.key, tx.nonce, {draft_of(tx): rank}) for rank, tx in enumerate(wanted)]
+
+
+def forecast(*args: Any) -> list[Transaction]:
+    """What an empty bank would have signed, in its order."""
+    return wants(Bank(LIFE), turns_of(*args), {}, 0)
+
+
+def wants(bank: Bank, turns: list[Turn], nonces: dict[int, int], now_ns: int) -> list[Transaction]:
+    return [with_nonce(draft, key, nonce) for _, key, nonce, draft in bank.want(turns, nonces, now_ns)]
+
+
 # --- The bank --------------------------------------------------------------------------------------------------------
 
 
@@ -55,7 +70,7 @@ def test_a_payload_is_used_once() -> None:
 
 def test_misses_are_late_or_unforeseen() -> None:
     bank = Bank(LIFE)
-    assert bank.want([tx_of(1), tx_of(2)], {0: 0}, 0) == [tx_of(1), tx_of(2)]
+    assert wants(bank, wished([tx_of(1), tx_of(2)]), {0: 0}, 0) == [tx_of(1), tx_of(2)]
     assert bank.lacking() == 2
     assert bank.take(tx_of(1), 0) is None
     assert bank.take(tx_of(3), 0) is None
@@ -73,8 +88,8 @@ def test_what_is_too_old_is_not_used_nor_when_the_clock_was_set_back(now_ns: int
 def test_what_wears_out_is_signed_anew_before_it_is_too_old() -> None:
     bank = Bank(LIFE)
     bank.put(payload_of(tx_of(1)), 0)
-    assert bank.want([tx_of(1)], {0: 0}, LIFE * 4 // 5 - 1) == []
-    assert bank.want([tx_of(1)], {0: 0}, LIFE * 4 // 5) == [tx_of(1)]
+    assert wants(bank, wished([tx_of(1)]), {0: 0}, LIFE * 3 // 4) == []
+    assert wants(bank, wished([tx_of(1)]), {0: 0}, LIFE * 4 // 5) == [tx_of(1)]
     bank.put(payload_of(tx_of(1)), 80)
     assert bank.take(tx_of(1), LIFE + 50) is not None
     assert bank.counts["wasted"] == 1
@@ -85,7 +100,7 @@ def test_a_nonce_that_was_given_away_makes_the_rest_of_its_key_useless() -> None
     for n in range(3):
         bank.put(payload_of(tx_of(n, key=0)), 0)
         bank.put(payload_of(tx_of(n, key=1)), 0)
-    bank.want([], {0: 1, 1: 0}, 0)
+    wants(bank, wished([]), {0: 1, 1: 0}, 0)
     assert len(bank) == 3
     assert bank.take(tx_of(1, key=0), 0) is None
     assert bank.take(tx_of(1, key=1), 0) is not None
@@ -97,7 +112,7 @@ def test_what_nobody_wants_is_kept_in_bounds() -> None:
     wanted = [tx_of(-n) for n in range(1, 10)]
     for tx in [tx_of(n) for n in range(MOST + 100)] + wanted:
         bank.put(payload_of(tx), 0)
-    bank.want(wanted, {0: 0}, 0)
+    wants(bank, wished(wanted), {0: 0}, 0)
     assert len(bank) <= MOST + len(wanted)
     assert all(bank.take(tx, 0) is not None for tx in wanted)
 
@@ -125,7 +140,7 @@ def test_never_another_payload_never_an_old_one_never_one_twice(course: list[tup
             bank.put(payload_of(what), now)
             signed_ns[what] = now
         elif move == "want":
-            lacking = bank.want(what, {0: 1, 1: nonce}, now)
+            lacking = wants(bank, wished(what), {0: 1, 1: nonce}, now)
             assert set(lacking) <= set(what)
         elif move == "wait":
             now += what
@@ -330,10 +345,10 @@ def test_what_is_asked_goes_before_what_may_be_asked_and_old_wishes_are_dropped(
     gate = Gate()
 
     async def course(worker: SignerWorker, results: asyncio.Queue[Any]) -> None:
-        worker.prepare([tx_of(1), tx_of(2), tx_of(3)], {0: 0})
+        worker.prepare(wished([tx_of(1), tx_of(2), tx_of(3)]), {0: 0})
         await asyncio.to_thread(gate.begun.acquire)  # the thread signs the first
         worker.ask(sign_of(tx_of(9)))
-        worker.prepare([tx_of(1), tx_of(4)], {0: 0})  # the first is being made; the second and third are off
+        worker.prepare(wished([tx_of(1), tx_of(4)]), {0: 0})  # the first is being made; the second and third are off
         gate.may.release(3)
         sign, payload = await results.get()
         assert payload == payload_of(tx_of(9))
@@ -349,13 +364,13 @@ def test_a_hit_is_delivered_before_ask_returns() -> None:
     gate = Gate()
 
     async def course(worker: SignerWorker, results: asyncio.Queue[Any]) -> None:
-        worker.prepare([tx_of(1), tx_of(2)], {0: 0})
+        worker.prepare(wished([tx_of(1), tx_of(2)]), {0: 0})
         gate.may.release(2)
         for _ in range(2):
             await asyncio.to_thread(gate.begun.acquire)
         while worker.bank is not None and worker.bank.lacking():
             await asyncio.sleep(0.001)
-            worker.prepare([tx_of(1), tx_of(2)], {0: 0})
+            worker.prepare(wished([tx_of(1), tx_of(2)]), {0: 0})
         worker.ask(sign_of(tx_of(2)))
         assert results.get_nowait() == (sign_of(tx_of(2)), payload_of(tx_of(2)))
         assert worker.waiting == 0
@@ -368,7 +383,7 @@ def test_asked_for_while_it_is_being_made_it_is_not_signed_again() -> None:
     gate = Gate()
 
     async def course(worker: SignerWorker, results: asyncio.Queue[Any]) -> None:
-        worker.prepare([tx_of(1)], {0: 0})
+        worker.prepare(wished([tx_of(1)]), {0: 0})
         await asyncio.to_thread(gate.begun.acquire)
         worker.ask(sign_of(tx_of(1)))
         gate.may.release(1)
@@ -388,7 +403,7 @@ class Broken(PaperSigner):
 def test_what_cannot_be_signed_ahead_is_not_tried_again_and_again() -> None:
     async def course(worker: SignerWorker, results: asyncio.Queue[Any]) -> None:
         for _ in range(3):
-            worker.prepare([tx_of(1)], {0: 0})
+            worker.prepare(wished([tx_of(1)]), {0: 0})
         assert worker.failed_ahead == 1
         assert results.empty()  # only what is asked in earnest is heard of
         worker.ask(sign_of(tx_of(1)))
