@@ -7,7 +7,7 @@ A session trades in this process on a paper server in another: default config, f
 refresh tolerance 0. Real time, microseconds:
 
     bytes    market frame received (the socket's bytes in hand) -> order bytes written to the socket, for orders that
-             follow a market frame at once
+             follow a market frame at once; those that follow a timer or a fill are not among them
     cancel   a cancel is decided -> its bytes written to the socket
     plain    the official client's ``create_order`` over REST, until its answer is there
 
@@ -43,6 +43,8 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 WARM_S = 5.0
 """Of trading that is not counted: the bank fills, and pages come in."""
+SAME_NS = 100_000
+"""A sample's time and the stamp it was taken from differ by what the stopwatch itself takes."""
 PLAIN = 200
 
 
@@ -54,6 +56,7 @@ class Watch:
         self.cancel_us: list[float] = []
         self.hits = {"bytes": 0, "cancel": 0}
         self._frames_ns: list[int] = []
+        self._stamps: list[tuple[int, int]] = []
         self._total_ns = self._cancel_ns = -1
         self.begun_ns = 0
 
@@ -97,9 +100,16 @@ class Watch:
 
         link._heard = first
 
-    def on_stopwatch(self, stopwatch: Any) -> None:
-        """Its samples say when what is being sent was asked for."""
+    def on_engine(self, engine: Any) -> None:
+        """Its stopwatch's samples say when what is being sent was asked for; its stamps, which frame that was."""
+        stopwatch, market = engine.stopwatch, engine.inbound.market
         add = stopwatch.add
+
+        def stamped(*args: Any) -> Any:
+            self._stamps.append((engine._heard_ns, self._frames_ns[-1]))
+            return market(*args)
+
+        engine.inbound.market = stamped
 
         def noted(stage: str, took_ns: int) -> None:
             add(stage, took_ns)
@@ -117,8 +127,10 @@ class Watch:
             return
         if payload.transaction.kind == TxKind.CANCEL and decided_ns > 0:
             self.cancel_us.append((now_ns - decided_ns) / 1e3)
-        if asked_ns > 0 and (at := bisect_right(self._frames_ns, asked_ns)):
-            self.bytes_us.append((now_ns - self._frames_ns[at - 1]) / 1e3)
+        if asked_ns > 0 and (at := bisect_right(self._stamps, (asked_ns, 0))):
+            stamp_ns, frame_ns = self._stamps[at - 1]
+            if asked_ns - stamp_ns < SAME_NS:
+                self.bytes_us.append((now_ns - frame_ns) / 1e3)
 
 
 def pin(threads: list[threading.Thread], cores: set[int]) -> None:
@@ -136,7 +148,7 @@ async def drive(session: mmlab.Session, watch: Watch, seconds: float, cores: tup
         await asyncio.sleep(0.01)
         if running.done():
             await running
-    watch.on_stopwatch(trade.engine.stopwatch)
+    watch.on_engine(trade.engine)
     loop = threading.current_thread()
     pin([loop], cores[0])
     pin([thread for thread in threading.enumerate() if thread is not loop], cores[1])
