@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import tempfile
@@ -149,6 +150,8 @@ async def drive(session: mmlab.Session, watch: Watch, seconds: float, cores: tup
         if running.done():
             await running
     watch.on_engine(trade.engine)
+    gc.collect()
+    gc.freeze()  # as the engine's own process does
     loop = threading.current_thread()
     pin([loop], cores[0])
     pin([thread for thread in threading.enumerate() if thread is not loop], cores[1])
