@@ -407,6 +407,8 @@ def test_every_end_leaves_an_empty_book(how: str) -> None:
 
 
 def interrupt() -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job is started deaf
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.kill(os.getpid(), signal.SIGINT)
 
 
