@@ -135,7 +135,7 @@ class Overview(View):
             rows += [
                 ("engine", f"process {state.get('pid', '?')}, speed {number(state['speed'])}"),
                 ("parameters", f"version {state['parameter_version']}"),
-                ("owner", _owner(state["owner"])),
+                ("owner", (_owner(state["owner"]), "wrap")),
             ]
         loud = [line for line in reversed(self.store.log) if line.get("level") in LOUD][:4]
         rows += [(str(line["level"]), (_log_words(line), "wrap")) for line in loud]
@@ -153,6 +153,11 @@ def _owner(owner: dict[str, Any]) -> str:
 
 
 def _log_words(line: dict[str, Any]) -> str:
-    rest = {name: value for name, value in line.items() if name not in ("run", "level", "time", "event")}
-    at = str(line.get("time", ""))[11:19]
-    return f"{at} {str(line.get('event', '')).replace('_', ' ')} {', '.join(f'{k} {v}' for k, v in rest.items())}"
+    """A line of the log in words; what it does not know is left out."""
+    event = str(line.get("event", ""))
+    told = [
+        f"{'' if name == event else name.replace('_', ' ') + ' '}{number(value) if type(value) is float else value}"
+        for name, value in line.items()
+        if name not in ("run", "level", "time", "event", "decision") and value not in (None, "")
+    ]
+    return f"{str(line.get('time', ''))[11:19]} {event.replace('_', ' ')}: {', '.join(told)}".removesuffix(": ")
