@@ -12,7 +12,8 @@ account is asked again and again with the official signer, and at the end both s
     left          orders open at the server after the session's end
     lots, fees, trades   position, fees and trades: the server's and ours
 
-The last line is one JSON object.
+Quotes have no floor under their spread, so that they trade: what is not traded proves nothing of trades and fees. The
+last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ SPEED = 10.0
 LOOK_S = 0.25
 SETTINGS: dict[str, Any] = {
     "venue.market": "0", "strategy.warmup_s": 3.0, "strategy.warmup_min_trades": 0, "strategy.rungs": 2,
-    "execution.refresh_tolerance_ticks": 0, "venue.dead_man_s": 20.0, "venue.dead_man_renew_s": 4.0,
+    "strategy.min_spread_bps": 0.0, "execution.refresh_tolerance_ticks": 0, "venue.dead_man_s": 20.0,
+    "venue.dead_man_renew_s": 4.0,
     "kill.losing.enabled": False, "kill.volatility.enabled": False,
 }  # fmt: skip
 FAULTS = """
