@@ -58,7 +58,7 @@ def browser() -> Iterator[Line]:
 
 def notebooks() -> Iterator[Line]:
     """All notebooks through papermill, in order."""
-    yield "notebooks 01 to 07", *run_tests("tests/test_notebooks.py")
+    yield "notebooks 01 to 08", *run_tests("tests/test_notebooks.py")
 
 
 GROUPS: dict[str, Group] = {

@@ -27,7 +27,7 @@ from mmlab.lab.study.task import Outcome
 
 GROUPS: dict[str, Group] = {}
 RECORDING = "COIN-M BTCUSD_PERP"
-MINUTES = 10
+MINUTES, FOLD_MINUTES = 10, 30  # in ten minutes some folds have no trade, and so no P&L per million
 GRID = {
     "strategy.reservation_ticks": np.geomspace(0.1, 10, 10).round(4),
     "ladder.hysteresis": np.linspace(0.01, 0.1, 10).round(3),
@@ -43,11 +43,11 @@ def group(function: Group) -> Group:
     return function
 
 
-def btc() -> mmlab.Feed:
-    """Ten minutes of a BTC perpetual, from its first book."""
+def btc(minutes: float = MINUTES) -> mmlab.Feed:
+    """Minutes of a BTC perpetual, from its first book."""
     feed = load(RECORDING)
     start = feed.quotes(clock="local").index[0]
-    return feed[start : start + pd.Timedelta(minutes=MINUTES)]
+    return feed[start : start + pd.Timedelta(minutes=minutes)]
 
 
 class Watched:
@@ -189,7 +189,7 @@ def resume() -> Iterator[Line]:
 @group
 def folds() -> Iterator[Line]:
     """The best in-sample point, out of sample."""
-    table = mmlab.sweep(btc(), None, SMALL, folds=FOLDS)
+    table = mmlab.sweep(btc(FOLD_MINUTES), None, SMALL, folds=FOLDS)
     tried = table.attrs["configurations_tried"]
     for by in ("pnl_per_million", "net_pnl_quote"):
         walk = mmlab.walk_forward(table, by)

@@ -55,7 +55,6 @@ class Watch:
     def __init__(self) -> None:
         self.bytes_us: list[float] = []
         self.cancel_us: list[float] = []
-        self.hits = {"bytes": 0, "cancel": 0}
         self._frames_ns: list[int] = []
         self._stamps: list[tuple[int, int]] = []
         self._total_ns = self._cancel_ns = -1

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -407,9 +407,15 @@ def test_every_end_leaves_an_empty_book(how: str) -> None:
 
 
 def interrupt() -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job is started deaf
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture
+def hearing() -> Iterator[None]:
+    """A shell's background job is started deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def cancel() -> None:
@@ -418,6 +424,7 @@ def cancel() -> None:
             task.cancel()
 
 
+@pytest.mark.usefixtures("hearing")
 @pytest.mark.parametrize(("how", "error"), [(interrupt, KeyboardInterrupt), (cancel, asyncio.CancelledError)])
 def test_interrupted_session_leaves_an_empty_book_and_a_run(
     how: Callable[[], None], error: type[BaseException], tmp_path: Any, monkeypatch: pytest.MonkeyPatch

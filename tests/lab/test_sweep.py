@@ -205,7 +205,7 @@ def test_a_killed_script_leaves_no_workers_and_is_taken_up(feed, tmp_path):
         process.kill()
     assert told == list(range(10))
     workers = [int(pid) for pid in children.stdout.split()]
-    assert workers
+    assert len(workers) >= 2  # one, and what multiprocessing has to clean up after it
     until = time.monotonic() + 20
     while alive := [pid for pid in workers if running(pid)]:
         assert time.monotonic() < until, f"{alive} outlive their parent"

@@ -16,6 +16,7 @@ from mmlab.config import Config
 from mmlab.views import fields
 from mmlab.views.dashboard import VIEWS, Dashboard
 from mmlab.views.hub import Hub
+from mmlab.views.overview import _log_words
 from tests.lab.fabricated import INVERSE, make_run
 from tests.views.fake import FakeEngine, going, nobody
 
@@ -347,3 +348,15 @@ def test_every_field_is_shown_as_the_config_has_it():
             assert value in field["choices"]
         if field["kind"] == "flag":
             assert isinstance(value, bool)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"event": "switch", "switch": "stale", "value": 1.6447, "threshold": None, "n": 0, "decision": 9},
+         "11:56:46 switch: stale, value 1.645, n 0"),
+        ({"event": "queue_full", "error": ""}, "11:56:46 queue full"),
+    ],
+)  # fmt: skip
+def test_a_line_of_the_log_is_told_in_words_without_what_it_does_not_know(fields, words):
+    assert _log_words({"time": "2026-11-26T11:56:46.1Z", "level": "warning", "run": "x", **fields}) == words

@@ -147,8 +147,8 @@ def spread(
     pool : sequence of Seat
         The processes; see `seats`.
     here : callable, optional
-        The same task in this process, which then is one of the workers: it works while the others start, and takes
-        nothing that has killed one of them.
+        The same task in this process, which then is one of the workers and works while the others start. What has
+        killed one of them goes to its successor, which has room for all of it, never here.
 
     Yields
     ------
@@ -167,7 +167,7 @@ def spread(
             for seat in pool:
                 if waiting and len(seat.given) < DEPTH:
                     seat.give(task, number := waiting.popleft(), items[number])
-        if here is not None and waiting and not deaths[waiting[0]]:
+        if here is not None and waiting:
             number = waiting.popleft()
             yield number, here(items[number])
         else:
